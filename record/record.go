@@ -1,0 +1,108 @@
+// Package record is the dump line: the text of one record, written by the plugin and read back from a log.
+// It is the only code that knows the format; docs/FORMAT.md draws it.
+//
+// A record is one run of printable ASCII without a line break, wherever in a log line it stands:
+//
+//	[0193577d-4980-801e-ac6c-3464756d7000][8080] L4D1 data conn=9f0c6a1be3d2a417-2a seq=1 direction=downstream
+//	  offset=0 time=1732320000000000000 length=5 data=68656c6c6f sum=47107513
+//
+// (one line, broken here for the page). The package links nothing that the plugin cannot afford.
+package record
+
+// Kind is what a record says of its connection.
+type Kind uint8
+
+// The kinds of records, in the order in which a connection writes them.
+const (
+	KindOpen  Kind = iota // the connection and its peers
+	KindData              // bytes that passed
+	KindEnd               // the end of one direction's stream
+	KindClose             // who closed, and where every byte went
+)
+
+var kindNames = [...]string{"open", "data", "end", "close"}
+
+// String returns the kind as it stands in a record.
+func (k Kind) String() string { return kindNames[k] }
+
+// Direction is the peer that a stream of bytes comes from.
+type Direction uint8
+
+// The directions.
+const (
+	Downstream Direction = iota // sent by the client, on its way to the service
+	Upstream                    // sent by the service, on its way to the client
+)
+
+var directionNames = [...]string{"downstream", "upstream"}
+
+// String returns the direction as it stands in a record.
+func (d Direction) String() string { return directionNames[d] }
+
+// UUID is a window's identifier, in the byte order of RFC 9562.
+type UUID [16]byte
+
+// ConnID identifies a connection among all workers, restarts and pods: VM is drawn at random when a plugin's VM
+// starts, Number counts that VM's connections from 1. Its text is VM in 16 hex digits, a hyphen, and Number in hex.
+type ConnID struct {
+	VM     uint64
+	Number uint64
+}
+
+// Header is what every record carries.
+type Header struct {
+	Window UUID   // the sampling window
+	Port   uint16 // the port that the client connected to
+	Conn   ConnID
+	Seq    uint64 // counts the connection's records over both directions, from 0; a hole is a loss
+	Time   int64  // nanoseconds since the Unix epoch
+}
+
+// Open is the connection and its peers. Texts are as the proxy gave them; an empty one was not known.
+type Open struct {
+	Unit        string // what is captured: "bytes" or "connections"
+	Started     int64  // when the proxy accepted the connection, in nanoseconds since the Unix epoch
+	ProxyConn   uint64 // the proxy's own number of the connection, 0 where unknown; unique in one process only
+	Source      string // address of the client
+	Destination string // address that the client connected to
+	SNI         string // server name that the client asked for
+	Peer        string // URI of the client's certificate
+	MTLS        bool   // the client showed a certificate
+}
+
+// Ledger is where the bytes of one direction went: Seen = Kept + the sum of Dropped.
+type Ledger struct {
+	Seen    uint64 // bytes that passed while the plugin watched the connection
+	Kept    uint64 // bytes that stand in data records
+	Dropped []Drop // bytes that do not, by reason
+}
+
+// Drop is a number of bytes that were not recorded for one reason. A reason is a word of lower-case letters and '_'.
+type Drop struct {
+	Reason string
+	Bytes  uint64
+}
+
+// Close is the end of a connection.
+type Close struct {
+	By         string // who ended it: "downstream", "upstream", "proxy" or "unknown"
+	Downstream Ledger
+	Upstream   Ledger
+}
+
+// Record is a record that was read back. Of Payload, Open and Close only the one of Kind is set.
+type Record struct {
+	Kind Kind
+	Header
+	Direction Direction // of KindData and KindEnd
+	Offset    uint64    // of KindData: of the payload's first byte; of KindEnd: the stream's length
+	Payload   []byte    // of KindData; belongs to the buffer given to Parse
+	Open      *Open     // of KindOpen
+	Close     *Close    // of KindClose
+}
+
+// mark stands between the fields that Layotto writes too, window and port, and the rest. 1 is the format's version.
+const mark = "] L4D1 "
+
+// MaxTextBytes is the most that one escaped text of an open record takes; what is longer is cut.
+const MaxTextBytes = 384

@@ -1,0 +1,353 @@
+package record
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	window  = UUID{0x01, 0x93, 0x57, 0x7d, 0x49, 0x80, 0x80, 0x1e, 0xac, 0x6c, 0x34, 0x64, 0x75, 0x6d, 0x70, 0}
+	header  = Header{Window: window, Port: 8080, Conn: ConnID{VM: 0x9f0c6a1be3d2a417, Number: 0x2a}, Seq: 7, Time: 1732320000123456789}
+	highest = Header{
+		Window: window, Port: math.MaxUint16, Conn: ConnID{VM: math.MaxUint64, Number: math.MaxUint64},
+		Seq: math.MaxUint64, Time: math.MinInt64,
+	}
+)
+
+const prefix = "[0193577d-4980-801e-ac6c-3464756d7000][8080]"
+
+// rows are the format, drawn: what the plugin writes and the reader reads.
+var rows = []struct {
+	name   string
+	record Record
+	text   string
+}{
+	{
+		name: "open with all fields",
+		record: Record{Kind: KindOpen, Header: header, Open: &Open{
+			Unit: "connections", Started: 1732320000123456000, ProxyConn: 12, Source: "10.0.0.7:40112",
+			Destination: "[::1]:8080", SNI: "db.example\n[x] L4D1 data", Peer: "spiffe://cluster.local/ns/demo", MTLS: true,
+		}},
+		text: prefix + " L4D1 open conn=9f0c6a1be3d2a417-2a seq=7 time=1732320000123456789 unit=connections" +
+			" started=1732320000123456000 proxy_conn=12 source=10.0.0.7:40112 destination=%5b::1%5d:8080" +
+			" sni=db.example%0a%5bx%5d%20L4D1%20data peer=spiffe://cluster.local/ns/demo mtls=true sum=c79c02ac",
+	},
+	{
+		name:   "open with what is always there",
+		record: Record{Kind: KindOpen, Header: header, Open: &Open{Unit: "bytes", Started: -1}},
+		text: prefix + " L4D1 open conn=9f0c6a1be3d2a417-2a seq=7 time=1732320000123456789 unit=bytes started=-1" +
+			" sum=a5bc3eb1",
+	},
+	{
+		name:   "data",
+		record: Record{Kind: KindData, Header: header, Direction: Upstream, Offset: 4096, Payload: []byte("hello\x00\xff")},
+		text: prefix + " L4D1 data conn=9f0c6a1be3d2a417-2a seq=7 direction=upstream offset=4096" +
+			" time=1732320000123456789 length=7 data=68656c6c6f00ff sum=48498a9a",
+	},
+	{
+		name:   "data of no bytes at the highest values",
+		record: Record{Kind: KindData, Header: highest, Offset: math.MaxUint64, Payload: []byte{}},
+		text: "[0193577d-4980-801e-ac6c-3464756d7000][65535] L4D1 data conn=ffffffffffffffff-ffffffffffffffff" +
+			" seq=18446744073709551615 direction=downstream offset=18446744073709551615" +
+			" time=-9223372036854775808 length=0 data= sum=f778a0fb",
+	},
+	{
+		name:   "end",
+		record: Record{Kind: KindEnd, Header: header, Offset: 120},
+		text: prefix + " L4D1 end conn=9f0c6a1be3d2a417-2a seq=7 direction=downstream offset=120" +
+			" time=1732320000123456789 sum=6bb01739",
+	},
+	{
+		name: "close",
+		record: Record{Kind: KindClose, Header: header, Close: &Close{
+			By:         "upstream",
+			Downstream: Ledger{Seen: 120, Kept: 100, Dropped: []Drop{{"budget", 15}, {"window_closed", 5}}},
+			Upstream:   Ledger{},
+		}},
+		text: prefix + " L4D1 close conn=9f0c6a1be3d2a417-2a seq=7 time=1732320000123456789 by=upstream" +
+			" downstream=seen:120,kept:100,budget:15,window_closed:5 upstream=seen:0,kept:0 sum=1abaca76",
+	},
+}
+
+func appendRecord(dst []byte, r *Record) []byte {
+	switch r.Kind {
+	case KindOpen:
+		return AppendOpen(dst, &r.Header, r.Open)
+	case KindData:
+		return AppendData(dst, &r.Header, r.Direction, r.Offset, r.Payload)
+	case KindEnd:
+		return AppendEnd(dst, &r.Header, r.Direction, r.Offset)
+	default:
+		return AppendClose(dst, &r.Header, r.Close)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, row.text, string(appendRecord(nil, &row.record)))
+
+			require.Equal(t, "before"+row.text, string(appendRecord([]byte("before"), &row.record)))
+
+			read, n, err := Parse([]byte(row.text+"\tthread=12"), []byte{})
+			require.NoError(t, err)
+			require.Equal(t, len(row.text), n)
+			require.Equal(t, row.record, read)
+		})
+	}
+}
+
+// TestDamage cuts and changes each row at every place: none passes.
+func TestDamage(t *testing.T) {
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			for i := range len(row.text) {
+				_, _, err := Parse([]byte(row.text[:i]), nil)
+				require.ErrorIs(t, err, ErrCut, "cut to %d bytes", i)
+
+				changed := []byte(row.text)
+				changed[i] ^= 1
+				_, _, err = Parse(changed, nil)
+				require.Error(t, err, "byte %d changed: %s", i, changed)
+			}
+		})
+	}
+}
+
+func TestParseFaults(t *testing.T) {
+	data := func(change, to string) string {
+		return strings.Replace(rows[2].text, change, to, 1)
+	}
+	for _, row := range []struct {
+		name string
+		text string
+		want error
+	}{
+		{"empty", "", ErrCut},
+		{"port over 65535", data("[8080]", "[65536]"), ErrMalformed},
+		{"port with a leading zero", data("[8080]", "[08080]"), ErrMalformed},
+		{"another version", data("L4D1", "L4D2"), ErrMalformed},
+		{"unknown kind", data(" data ", " datum "), ErrMalformed},
+		{"connection with a leading zero", data("-2a", "-02a"), ErrMalformed},
+		{"upper-case digits", data("6f00ff", "6F00FF"), ErrMalformed},
+		{"length one less", data("length=7", "length=6"), ErrMalformed},
+		{"length one more", data("length=7", "length=8"), ErrMalformed},
+		{"length beyond the line", data("length=7", "length=100"), ErrMalformed},
+		{"length beyond everything", data("length=7", "length=18446744073709551616"), ErrMalformed},
+		{"sequence number of another line", data("seq=7", "seq=8"), ErrSum},
+		{"payload of another line", data("68656c", "68656d"), ErrSum},
+		{"key in another order", data("direction=upstream offset=4096", "offset=4096 direction=upstream"), ErrMalformed},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			record, _, err := Parse([]byte(row.text), nil)
+			require.ErrorIs(t, err, row.want)
+			require.Equal(t, Record{}, record)
+		})
+	}
+}
+
+func TestFind(t *testing.T) {
+	data := rows[2].text
+	for _, row := range []struct {
+		name    string
+		line    string
+		start   int
+		damaged bool
+	}{
+		{"alone", data, 0, false},
+		{"no record", "[2026-11-23 01:23:51.887][1][info][wasm] started", -1, false},
+		{"after a proxy's prefix", "[2026-11-23 01:23:51.887][25111][info][wasm] wasm log: " + data, 55, false},
+		{"in JSON", `{"msg":"` + data + `"}`, 8, false},
+		{"window cut", data[10:], 33, true},
+		{"port missing", strings.Replace(data, "[8080]", "[]", 1), 39, true},
+		{"port too long", strings.Replace(data, "8080", "808080", 1), 45, true},
+		{"mark alone", "] L4D1 ", 0, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			start, damaged := Find([]byte(row.line), 0)
+			require.Equal(t, row.start, start)
+			require.Equal(t, row.damaged, damaged)
+		})
+	}
+
+	t.Run("two on one line", func(t *testing.T) {
+		line := []byte(data + "xx" + data)
+		next := AfterMark(line, 0)
+		require.Equal(t, strings.Index(data, "data "), next)
+
+		start, damaged := Find(line, next)
+		require.Equal(t, len(data)+2, start)
+		require.False(t, damaged)
+	})
+}
+
+func TestTextIsCut(t *testing.T) {
+	for _, row := range []struct {
+		name, text, want string
+	}{
+		{"plain at the limit", strings.Repeat("a", MaxTextBytes), strings.Repeat("a", MaxTextBytes)},
+		{"plain over it by 1", strings.Repeat("a", MaxTextBytes+1), strings.Repeat("a", MaxTextBytes)},
+		{"escaped at the limit", strings.Repeat("\n", MaxTextBytes/3), strings.Repeat("%0a", MaxTextBytes/3)},
+		{"escaped over it by 1", strings.Repeat("\n", MaxTextBytes/3+1), strings.Repeat("%0a", MaxTextBytes/3)},
+		{"escape that does not fit whole", strings.Repeat("a", MaxTextBytes-2) + "\n", strings.Repeat("a", MaxTextBytes-2)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, " sni="+row.want, string(appendText(nil, " sni=", row.text)))
+		})
+	}
+}
+
+func TestOverhead(t *testing.T) {
+	payload := bytes.Repeat([]byte{0xa5}, 1e6)
+	line := AppendData(nil, &highest, Downstream, math.MaxUint64, payload)
+	require.Equal(t, MaxDataOverhead-len("18446744073709551615")+len("1000000"), len(line)-2*len(payload))
+
+	text := strings.Repeat("\n", 1000)
+	open := AppendOpen(nil, &highest, &Open{
+		Unit: "connections", Started: math.MinInt64, ProxyConn: math.MaxUint64,
+		Source: text, Destination: text, SNI: text, Peer: text, MTLS: true,
+	})
+	require.LessOrEqual(t, len(open), MaxOpenBytes)
+
+	line = AppendLayotto(nil, window, math.MaxUint16, []byte{1, 2})
+	require.Equal(t, LayottoOverhead+3*2-1, len(line))
+}
+
+func TestAppendLayotto(t *testing.T) {
+	for _, payload := range [][]byte{nil, {0}, {0x00, 0x7f, 0xff}} {
+		want := fmt.Sprintf("[%s][%s]% x", window, "8080", payload)
+		require.Equal(t, want, string(AppendLayotto(nil, window, 8080, payload)))
+	}
+}
+
+func TestHex(t *testing.T) {
+	all := make([]byte, 256+7)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for start := range 9 {
+		for length := range len(all) - start {
+			payload := all[start : start+length]
+			want := hex.EncodeToString(payload)
+			require.Equal(t, "<"+want, string(appendHex([]byte("<"), payload)))
+
+			got, ok := appendUnhex([]byte("<"), []byte(want))
+			require.True(t, ok)
+			require.Equal(t, "<"+string(payload), string(got))
+		}
+	}
+	t.Run("writes nothing beyond its digits", func(t *testing.T) {
+		dst := bytes.Repeat([]byte{'#'}, 64)
+		require.Equal(t, hex.EncodeToString(all[:17]), string(appendHex(dst[:0], all[:17])))
+		require.Equal(t, strings.Repeat("#", 64-34), string(dst[34:]))
+	})
+}
+
+func TestXXH64(t *testing.T) {
+	b := make([]byte, 300)
+	for i := range b {
+		b[i] = byte(i * 7)
+	}
+	for length := range len(b) + 1 {
+		for _, seed := range []uint64{0, 1, math.MaxUint64} {
+			oracle := xxhash.NewWithSeed(seed)
+			_, _ = oracle.Write(b[:length])
+			require.Equal(t, oracle.Sum64(), xxh64(b[:length], seed), "%d bytes, seed %d", length, seed)
+		}
+	}
+}
+
+// TestAllocations holds what runs for each read to no allocation, and counts its bytes, so that doing nothing fails.
+func TestAllocations(t *testing.T) {
+	payload := bytes.Repeat([]byte("payload!"), 200)
+	buf := make([]byte, 0, 8192)
+	scratch := make([]byte, 0, 4096)
+	written := 0
+	var line []byte
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		line = AppendData(buf, &header, Downstream, 1, payload)
+		end := AppendEnd(line, &header, Downstream, 1)
+		layotto := AppendLayotto(end, window, 80, payload[:16])
+		written += len(layotto)
+	}))
+	require.Greater(t, written, 101*2*len(payload))
+
+	read := 0
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		record, _, err := Parse(line, scratch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read += len(record.Payload)
+	}))
+	require.Equal(t, 101*len(payload), read)
+}
+
+func FuzzParse(f *testing.F) {
+	for _, row := range rows {
+		f.Add([]byte(row.text))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		for from := 0; ; {
+			start, damaged := Find(line, from)
+			if start < 0 {
+				return
+			}
+			from = AfterMark(line, start)
+			if damaged {
+				continue
+			}
+			record, n, err := Parse(line[start:], nil)
+			if err == nil {
+				require.Equal(t, string(line[start:start+n]), string(appendRecord(nil, &record)))
+			}
+		}
+	})
+}
+
+func FuzzRoundTrip(f *testing.F) {
+	f.Add([]byte("hello"), uint64(1), uint64(2), int64(3), uint16(4), true)
+	f.Fuzz(func(t *testing.T, payload []byte, number, offset uint64, now int64, port uint16, upstream bool) {
+		want := Record{
+			Kind:    KindData,
+			Header:  Header{Window: window, Port: port, Conn: ConnID{VM: offset, Number: number}, Seq: offset, Time: now},
+			Offset:  offset,
+			Payload: payload,
+		}
+		if upstream {
+			want.Direction = Upstream
+		}
+		line := append(appendRecord(nil, &want), " suffix"...)
+		got, n, err := Parse(line, make([]byte, 0, len(payload)))
+		require.NoError(t, err)
+		require.Equal(t, len(line)-len(" suffix"), n)
+		require.Equal(t, want, got)
+	})
+}
+
+func BenchmarkAppendData(b *testing.B) {
+	payload := bytes.Repeat([]byte("payload!"), 227)
+	buf := make([]byte, 0, 4096)
+	b.SetBytes(int64(len(payload)))
+	for b.Loop() {
+		AppendData(buf, &header, Downstream, 1, payload)
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	line := AppendData(nil, &header, Downstream, 1, bytes.Repeat([]byte("payload!"), 227))
+	buf := make([]byte, 0, 4096)
+	b.SetBytes(int64(len(line)))
+	for b.Loop() {
+		if _, _, err := Parse(line, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
