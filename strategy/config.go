@@ -1,0 +1,131 @@
+// Package strategy decides what is recorded: the plugin's configuration, the merge of the application's strategy with
+// the global one, sampling windows, the fuse on CPU and memory, and the budget. It is pure: time, usage and shared
+// state come in as values. The plugin links it, so it uses jsontext and small standard packages only.
+package strategy
+
+import "time"
+
+// Config is the plugin's configuration: the JSON object that Parse reads.
+type Config struct {
+	Strategy Strategy // the application's strategy
+	Guard    Guard
+	Sidecar  Sidecar // used where Guard is GuardSidecar
+	Fuse     FuseConfig
+	Capture  Capture
+	Output   Output
+}
+
+// Guard is who watches CPU and memory.
+type Guard string
+
+// The guards.
+const (
+	GuardSidecar Guard = "sidecar" // the companion: nothing is recorded until it reports
+	GuardOff     Guard = "off"     // nobody: the limits are not applied
+)
+
+// Sidecar is how the companion is asked.
+type Sidecar struct {
+	Cluster      string // Envoy's cluster that leads to it
+	PollInterval time.Duration
+	Timeout      time.Duration // of one poll
+	StaleAfter   time.Duration // age from which a reading is not believed
+}
+
+// FuseConfig is when a fuse that has opened closes again: as soon as usage is Margin percentage points under its limit,
+// or after Readings readings in a row under the limit.
+type FuseConfig struct {
+	Margin   float64
+	Readings int
+}
+
+// Unit is what a window selects.
+type Unit string
+
+// The units.
+const (
+	UnitBytes       Unit = "bytes"       // the bytes that pass while a window is open
+	UnitConnections Unit = "connections" // the connections born while a window is open, from byte 0 to their close
+)
+
+// Capture is what is recorded of the traffic, and how much of it. A limit of 0 is none.
+type Capture struct {
+	Unit                  Unit
+	Downstream            bool  // record what clients send
+	Upstream              bool  // record what services answer
+	MaxBytesPerSecond     int64 // of payload, for the whole proxy process
+	MaxLinesPerSecond     int64 // of records, for the whole proxy process
+	MaxBytesPerConnection int64 // of payload, both directions together
+}
+
+// Format is the dialect of the lines.
+type Format string
+
+// The formats.
+const (
+	FormatL4dump  Format = "l4dump"  // package record's
+	FormatLayotto Format = "layotto" // "[window][port]" and "% x"
+)
+
+// Level is the level at which lines are logged.
+type Level string
+
+// The levels.
+const (
+	LevelTrace    Level = "trace"
+	LevelDebug    Level = "debug"
+	LevelInfo     Level = "info"
+	LevelWarn     Level = "warn"
+	LevelError    Level = "error"
+	LevelCritical Level = "critical"
+)
+
+// Output is how records are written.
+type Output struct {
+	Format       Format
+	Level        Level
+	MaxLineBytes int // of a whole log line, the proxy's own prefix and suffix included
+}
+
+// The bounds of the numbers in a Config; each is itself allowed unless it says otherwise.
+const (
+	MinInterval = 30 // seconds
+	MaxInterval = 3600
+	MaxRate     = 100 // percent, exclusive; so is the lower bound, 0
+
+	MinBytesPerSecond = 1 << 10 // or 0
+	MaxBytesPerSecond = 1 << 35
+	MinLinesPerSecond = 10 // or 0
+	MaxLinesPerSecond = 1_000_000
+	MaxConnBytes      = 1 << 50
+
+	MinLineBytes = 2048
+	MaxLineBytes = 65536
+
+	MinPollInterval = 100 * time.Millisecond
+	MaxPollInterval = time.Minute
+	MinTimeout      = 10 * time.Millisecond
+	MaxTimeout      = 10 * time.Second
+	MaxStaleAfter   = 10 * time.Minute
+	MaxClusterBytes = 256
+
+	MaxFuseMargin   = 50
+	MaxFuseReadings = 100
+)
+
+// DefaultConfig is the configuration of an empty object: Layotto's defaults, and off.
+func DefaultConfig() Config {
+	return Config{
+		Strategy: DefaultStrategy(),
+		Guard:    GuardSidecar,
+		Sidecar: Sidecar{
+			Cluster: "l4dump-sidecar", PollInterval: time.Second, Timeout: 500 * time.Millisecond, StaleAfter: 5 * time.Second,
+		},
+		Fuse: FuseConfig{Margin: 5, Readings: 2},
+		Capture: Capture{
+			Unit: UnitBytes, Downstream: true,
+			MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20_000,
+		},
+		Output: Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096},
+	}
+}

@@ -1,0 +1,33 @@
+package strategy
+
+// Usage is a reading of CPU and memory, in percent.
+type Usage struct {
+	CPU    float64
+	Memory float64
+}
+
+// Fuse stops recording while CPU or memory is at its limit. It has hysteresis, so that usage around a limit does not
+// make it flap. The zero Fuse is closed: recording goes on.
+type Fuse struct {
+	reason Reason
+	good   int // readings in a row under the limits, while open
+}
+
+// Read takes a new reading and returns Recorded, CPULimit or MemoryLimit. The fuse opens where usage is at its limit or
+// over it. It closes again when both are c.Margin points under their limits, or after c.Readings readings in a row
+// under the limits.
+func (f *Fuse) Read(u Usage, s Strategy, c FuseConfig) Reason {
+	switch {
+	case u.CPU >= s.CPUMaxRate:
+		f.reason, f.good = CPULimit, 0
+	case u.Memory >= s.MemMaxRate:
+		f.reason, f.good = MemoryLimit, 0
+	case f.reason != Recorded:
+		f.good++
+		clear := u.CPU <= s.CPUMaxRate-c.Margin && u.Memory <= s.MemMaxRate-c.Margin
+		if clear || f.good >= c.Readings {
+			*f = Fuse{}
+		}
+	}
+	return f.reason
+}
