@@ -13,7 +13,7 @@ const MaxDataOverhead = len("[01234567-89ab-cdef-0123-456789abcdef][65535] L4D1 
 	len(" data=") + len(sumKey) + len("01234567")
 
 // MaxOpenBytes is the most bytes that AppendOpen writes; the other records besides data are shorter.
-const MaxOpenBytes = MaxDataOverhead + 4*MaxTextBytes + 160
+const MaxOpenBytes = MaxDataOverhead + 2*MaxAddressBytes + MaxSNIBytes + MaxPeerBytes + 160
 
 // AppendData appends a data record of payload, which begins at offset of its direction's stream, and returns the
 // extended slice. Allocation-free where dst has room for MaxDataOverhead + 2·len(payload) more bytes.
@@ -34,17 +34,17 @@ func AppendOpen(dst []byte, h *Header, o *Open) []byte {
 	start := len(dst)
 	dst = appendHeader(dst, h, KindOpen)
 	dst = appendTime(dst, h)
-	dst = appendText(dst, " unit=", o.Unit)
+	dst = appendText(dst, " unit=", o.Unit, maxWordBytes)
 	dst = append(dst, " started="...)
 	dst = appendInt(dst, o.Started)
 	if o.ProxyConn != 0 {
 		dst = append(dst, " proxy_conn="...)
 		dst = appendUint(dst, o.ProxyConn)
 	}
-	dst = appendText(dst, " source=", o.Source)
-	dst = appendText(dst, " destination=", o.Destination)
-	dst = appendText(dst, " sni=", o.SNI)
-	dst = appendText(dst, " peer=", o.Peer)
+	dst = appendText(dst, " source=", o.Source, MaxAddressBytes)
+	dst = appendText(dst, " destination=", o.Destination, MaxAddressBytes)
+	dst = appendText(dst, " sni=", o.SNI, MaxSNIBytes)
+	dst = appendText(dst, " peer=", o.Peer, MaxPeerBytes)
 	if o.MTLS {
 		dst = append(dst, " mtls=true"...)
 	}
@@ -65,7 +65,7 @@ func AppendClose(dst []byte, h *Header, c *Close) []byte {
 	start := len(dst)
 	dst = appendHeader(dst, h, KindClose)
 	dst = appendTime(dst, h)
-	dst = appendText(dst, " by=", c.By)
+	dst = appendText(dst, " by=", c.By, maxWordBytes)
 	dst = appendLedger(dst, " downstream=", &c.Downstream)
 	dst = appendLedger(dst, " upstream=", &c.Upstream)
 	return appendSum(dst, dst[start:], nil)
@@ -137,14 +137,13 @@ func checksum(text, payload []byte) uint32 {
 	return uint32(xxh64(payload, xxh64(text, 0)))
 }
 
-// appendText appends key and text; nothing where text is empty. Every byte but letters, digits and "-._:/@" becomes
+// appendText appends key and text, cut to room bytes; nothing where text is empty. Every byte but letters, digits and "-._:/@" becomes
 // %XX: a text from the network can neither break a line nor forge a field, and JSON logs need no further escaping.
-func appendText(dst []byte, key, text string) []byte {
+func appendText(dst []byte, key, text string, room int) []byte {
 	if text == "" {
 		return dst
 	}
 	dst = append(dst, key...)
-	room := MaxTextBytes
 	for i := range len(text) {
 		c := text[i]
 		if isPlain(c) {

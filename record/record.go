@@ -104,5 +104,10 @@ type Record struct {
 // mark stands between the fields that Layotto writes too, window and port, and the rest. 1 is the format's version.
 const mark = "] L4D1 "
 
-// MaxTextBytes is the most that one escaped text of an open record takes; what is longer is cut.
-const MaxTextBytes = 384
+// The most bytes that the escaped texts of an open record take; what is longer is cut.
+const (
+	MaxAddressBytes = 96
+	MaxSNIBytes     = 384
+	MaxPeerBytes    = 512
+	maxWordBytes    = 16
+)

@@ -189,17 +189,18 @@ func TestFind(t *testing.T) {
 }
 
 func TestTextIsCut(t *testing.T) {
+	const room = 384
 	for _, row := range []struct {
 		name, text, want string
 	}{
-		{"plain at the limit", strings.Repeat("a", MaxTextBytes), strings.Repeat("a", MaxTextBytes)},
-		{"plain over it by 1", strings.Repeat("a", MaxTextBytes+1), strings.Repeat("a", MaxTextBytes)},
-		{"escaped at the limit", strings.Repeat("\n", MaxTextBytes/3), strings.Repeat("%0a", MaxTextBytes/3)},
-		{"escaped over it by 1", strings.Repeat("\n", MaxTextBytes/3+1), strings.Repeat("%0a", MaxTextBytes/3)},
-		{"escape that does not fit whole", strings.Repeat("a", MaxTextBytes-2) + "\n", strings.Repeat("a", MaxTextBytes-2)},
+		{"plain at the limit", strings.Repeat("a", room), strings.Repeat("a", room)},
+		{"plain over it by 1", strings.Repeat("a", room+1), strings.Repeat("a", room)},
+		{"escaped at the limit", strings.Repeat("\n", room/3), strings.Repeat("%0a", room/3)},
+		{"escaped over it by 1", strings.Repeat("\n", room/3+1), strings.Repeat("%0a", room/3)},
+		{"escape that does not fit whole", strings.Repeat("a", room-2) + "\n", strings.Repeat("a", room-2)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			require.Equal(t, " sni="+row.want, string(appendText(nil, " sni=", row.text)))
+			require.Equal(t, " sni="+row.want, string(appendText(nil, " sni=", row.text, room)))
 		})
 	}
 }

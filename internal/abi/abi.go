@@ -4,7 +4,8 @@
 // For wasip1 it speaks to the proxy itself, since the proxy-wasm Go SDK declares its ABI for TinyGo only. Natively the
 // same functions go through the SDK, so that a filter runs in the SDK's emulator (proxytest).
 //
-// Bytes that a hostcall returns are valid until the next hostcall.
+// Bytes that a hostcall returns are valid until the next hostcall; those of a buffer (DownstreamData, UpstreamData,
+// PluginConfiguration, HTTPCallBody) until the next buffer is asked for.
 package abi
 
 import "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"

@@ -18,18 +18,32 @@ var (
 // from init instead, since the proxy does not run main.
 func Run(context types.VMContext) { vm = context }
 
-// arena is where the proxy puts the values that it returns, one at a time. Fresh memory for each would keep the garbage
-// collector busy on the data path.
-var arena []byte
+// The arenas are where the proxy puts the values that it returns, one at a time. Fresh memory for each would keep the
+// garbage collector busy on the data path. Buffers have one of their own, so that their bytes outlive other hostcalls.
+var (
+	bufferArena []byte
+	smallArena  []byte
+	wantsBuffer bool // the hostcall under way is for a buffer
+)
 
-const minArena = 64 << 10
+const (
+	minBufferArena = 64 << 10
+	minSmallArena  = 4 << 10
+)
 
 //go:wasmexport proxy_on_memory_allocate
 func proxyOnMemoryAllocate(size uint32) unsafe.Pointer {
-	if int(size) > len(arena) {
-		arena = make([]byte, max(int(size), minArena))
+	if wantsBuffer {
+		return reserve(&bufferArena, int(size), minBufferArena)
 	}
-	return unsafe.Pointer(unsafe.SliceData(arena))
+	return reserve(&smallArena, int(size), minSmallArena)
+}
+
+func reserve(arena *[]byte, size, least int) unsafe.Pointer {
+	if size > len(*arena) {
+		*arena = make([]byte, max(size, least))
+	}
+	return unsafe.Pointer(unsafe.SliceData(*arena))
 }
 
 //go:wasmexport proxy_abi_version_0_2_1

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"time"
+	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -20,7 +21,7 @@ func Log(level Level, message []byte) {
 		proxywasm.LogTrace, proxywasm.LogDebug, proxywasm.LogInfo,
 		proxywasm.LogWarn, proxywasm.LogError, proxywasm.LogCritical,
 	}
-	logAt[level](string(message))
+	logAt[level](unsafe.String(unsafe.SliceData(message), len(message)))
 }
 
 // LogLevel returns the level from which the proxy writes lines: all of them, since the SDK has no such call.

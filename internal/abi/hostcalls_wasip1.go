@@ -69,8 +69,8 @@ var returned struct {
 	random              [8]byte
 }
 
-// value is what the last hostcall returned: the arena's beginning, which is where the proxy was told to put it.
-func value() []byte { return arena[:returned.size:returned.size] }
+// value is what the last hostcall returned: the beginning of the arena, which is where the proxy was told to put it.
+func value() []byte { return smallArena[:returned.size:returned.size] }
 
 // Log logs message at level. message is not kept.
 func Log(level Level, message []byte) {
@@ -104,10 +104,13 @@ func PluginConfiguration(size int) ([]byte, error) {
 }
 
 func buffer(kind uint32, start, size int) ([]byte, error) {
-	if status := proxyGetBufferBytes(kind, uint32(start), uint32(size), &returned.value, &returned.size); status != 0 {
+	wantsBuffer = true
+	status := proxyGetBufferBytes(kind, uint32(start), uint32(size), &returned.value, &returned.size)
+	wantsBuffer = false
+	if status != 0 {
 		return nil, statusError(status)
 	}
-	return value(), nil
+	return bufferArena[:returned.size:returned.size], nil
 }
 
 // Property returns a property of the proxy or the connection, nil where it is not known.
