@@ -163,6 +163,19 @@ func appendText(dst []byte, key, text string, room int) []byte {
 	return dst
 }
 
+// Printable returns text with every byte but printable ASCII as %XX, for a message in a log.
+func Printable(text string) string {
+	b := make([]byte, 0, len(text))
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' {
+			b = append(b, '%', hexDigits[c>>4], hexDigits[c&0xf])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
 func isPlain(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

@@ -16,13 +16,17 @@ const (
 	ConnectionLimit        // the connection has had its bytes
 	Budget                 // the process has had its bytes or lines of this second
 	LogLevel               // the proxy's log level hides the lines
+	Unreadable             // the proxy did not hand the bytes over
 	Reasons                // the number of reasons
 )
 
 var reasonNames = [Reasons]string{
 	"recorded", "switch_off", "forced_off", "window_closed", "usage_unknown", "cpu", "memory",
-	"direction", "connection_limit", "budget", "log_level",
+	"direction", "connection_limit", "budget", "log_level", "unreadable",
 }
 
 // String returns the reason's name, a word of lower-case letters and '_'.
 func (r Reason) String() string { return reasonNames[r] }
+
+// Lasting reports whether r keeps a whole plugin from recording, rather than single bytes.
+func (r Reason) Lasting() bool { return r >= SwitchedOff && r <= MemoryLimit || r == LogLevel }

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"time"
-	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -21,7 +20,7 @@ func Log(level Level, message []byte) {
 		proxywasm.LogTrace, proxywasm.LogDebug, proxywasm.LogInfo,
 		proxywasm.LogWarn, proxywasm.LogError, proxywasm.LogCritical,
 	}
-	logAt[level](unsafe.String(unsafe.SliceData(message), len(message)))
+	logAt[level](string(message))
 }
 
 // LogLevel returns the level from which the proxy writes lines: all of them, since the SDK has no such call.

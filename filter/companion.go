@@ -1,0 +1,169 @@
+package filter
+
+import (
+	"time"
+
+	"l4dump/internal/abi"
+	"l4dump/record"
+	"l4dump/strategy"
+)
+
+// pollResult is how a poll of the companion ended.
+type pollResult uint8
+
+const (
+	pollOK          pollResult = iota
+	pollUnreachable            // no answer in time, or one that is not the companion's (its status is not 200)
+	pollInvalid                // an answer that does not parse, or is too large
+	pollUnmeasured             // the companion has no usage yet
+	pollResults
+)
+
+var pollNames = [pollResults]string{"ok", "unreachable", "invalid", "unmeasured"}
+
+func (r pollResult) String() string { return pollNames[r] }
+
+// maxStateBytes is the longest answer that is read.
+const maxStateBytes = 64 << 10
+
+// companion is what a VM knows of the companion behind one cluster. One VM at a time polls it, for all VMs of the
+// process: a lease in shared data says which. What it answers is shared data too.
+type companion struct {
+	cluster  string
+	leaseKey string
+	stateKey string
+	asking   bool
+
+	cas      uint32         // of the shared answer that state is from
+	state    strategy.State // the last answer; its global strategy stays in force while the companion is silent
+	measured int64          // when its usage was measured, in nanoseconds since the Unix epoch
+	reading  uint64         // counts the answers with usage, so that each counts once for a fuse
+}
+
+// companion returns the companion behind cluster.
+func (v *vm) companion(cluster string) *companion {
+	c, ok := v.companions[cluster]
+	if !ok {
+		c = &companion{cluster: cluster, leaseKey: "l4dump/lease/" + cluster, stateKey: "l4dump/state/" + cluster}
+		v.companions[cluster] = c
+	}
+	return c
+}
+
+// fresh reports whether the usage is known and not too old. Allocation-free.
+func (c *companion) fresh(now int64, s *strategy.Sidecar) bool {
+	return c.reading > 0 && now-c.measured <= int64(s.StaleAfter)
+}
+
+// refresh takes over what a worker has learned last, and polls where it is this VM's turn.
+func (c *companion) refresh(p *plugin, now int64) {
+	c.load()
+	if c.asking || p.vm.current[p.name] != p || !c.lease(now, p.config.Sidecar.PollInterval) {
+		return
+	}
+	headers := [][2]string{
+		{":method", "GET"},
+		{":path", strategy.StatePath},
+		{":authority", "localhost"},
+		{"accept", "application/json"},
+		{strategy.ReportHeader, string(strategy.AppendReports(nil, p.vm.reports(now)))},
+	}
+	timeout := uint32(p.config.Sidecar.Timeout / time.Millisecond)
+	err := abi.HTTPCall(c.cluster, headers, timeout, func(bodySize int) {
+		c.asking = false
+		c.answer(p.vm, bodySize)
+	})
+	if err != nil {
+		c.result(p.vm, pollUnreachable, "call cluster "+c.cluster+": "+err.Error())
+		return
+	}
+	c.asking = true
+}
+
+// lease reports whether this VM is to poll now: the first that comes a poll interval after the last one. A little less,
+// since the VM that polled last ticks again just then, give or take a moment.
+func (c *companion) lease(now int64, interval time.Duration) bool {
+	value, cas, err := abi.SharedData(c.leaseKey)
+	if err == nil {
+		until := int64(uint64Of(value))
+		if now < until && until <= now+int64(interval) {
+			return false
+		}
+	}
+	var until [8]byte
+	putUint64(&until, uint64(now+int64(interval)*9/10))
+	return abi.SetSharedData(c.leaseKey, until[:], cas) == nil
+}
+
+// answer shares what the companion answered, if it is worth it.
+func (c *companion) answer(v *vm, bodySize int) {
+	if status := abi.HTTPCallStatus(); status != "200" {
+		if status == "" {
+			status = "none"
+		}
+		c.result(v, pollUnreachable, "no answer from cluster "+c.cluster+" (status "+record.Printable(status)+")")
+		return
+	}
+	if bodySize > maxStateBytes {
+		c.result(v, pollInvalid, "the answer of cluster "+c.cluster+" is too large")
+		return
+	}
+	body, err := abi.HTTPCallBody(bodySize)
+	if err != nil {
+		c.result(v, pollInvalid, "read the answer of cluster "+c.cluster+": "+err.Error())
+		return
+	}
+	state, err := strategy.ParseState(body)
+	if err != nil {
+		c.result(v, pollInvalid, "the answer of cluster "+c.cluster+" is not the companion's: "+
+			record.Printable(err.Error()))
+		return
+	}
+	var received [8]byte
+	putUint64(&received, uint64(v.Now()))
+	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), 0) // written in any case
+	c.load()
+	if !state.Measured {
+		c.result(v, pollUnmeasured, "the companion has not measured yet")
+		return
+	}
+	c.result(v, pollOK, "the companion reports")
+}
+
+// result counts a poll and says so where it is another result than the last one.
+func (c *companion) result(v *vm, r pollResult, text string) {
+	v.metrics.polls[r]++
+	level := abi.LevelWarn
+	if r == pollOK {
+		level = abi.LevelInfo
+	}
+	v.say(level, c.stateKey, text)
+}
+
+// load takes over the shared answer where it is a new one.
+func (c *companion) load() {
+	value, cas, err := abi.SharedData(c.stateKey)
+	if err != nil || cas == c.cas || len(value) < 8 {
+		return
+	}
+	state, err := strategy.ParseState(value[8:])
+	if err != nil { // it was parsed before it was shared
+		return
+	}
+	c.cas, c.state = cas, state
+	if state.Measured {
+		c.measured = int64(uint64Of(value[:8])) - int64(state.Age)
+		c.reading++
+	}
+}
+
+// reports tells the companion what this VM's newest configurations do.
+func (v *vm) reports(now int64) []strategy.Report {
+	reports := make([]strategy.Report, 0, len(v.current))
+	for _, p := range v.current {
+		reports = append(reports, strategy.Report{
+			Plugin: property("plugin_name"), Reason: p.decide(now).String(), Strategy: p.config.Strategy,
+		})
+	}
+	return reports
+}

@@ -1,0 +1,104 @@
+package filter
+
+import (
+	"l4dump/internal/abi"
+	"l4dump/strategy"
+)
+
+// metrics are counted here and handed to the proxy on each tick, since a hostcall for each read would cost more than
+// the counting. As scraped their names begin with "l4dump_" (docs/OPERATIONS.md); Envoy's /stats puts "wasmcustom."
+// before.
+type metrics struct {
+	connectionsSeen    uint64
+	connectionsKept    uint64
+	connectionsDropped [strategy.Reasons]uint64
+	bytesSeen          uint64
+	bytesKept          uint64
+	bytesDropped       [strategy.Reasons]uint64
+	lines              uint64
+	polls              [pollResults]uint64
+
+	counters []counter
+	gauges   struct {
+		valid, window, sidecar abi.Metric
+		off                    [strategy.Reasons]abi.Metric
+	}
+}
+
+// counter is a number here and its metric at the proxy.
+type counter struct {
+	pending *uint64
+	metric  abi.Metric
+}
+
+// define makes the metrics at the proxy. One that it refuses is not counted there.
+func (m *metrics) define() {
+	m.count("l4dump_connections_seen_total", &m.connectionsSeen)
+	m.count("l4dump_connections_kept_total", &m.connectionsKept)
+	m.count("l4dump_bytes_seen_total", &m.bytesSeen)
+	m.count("l4dump_bytes_kept_total", &m.bytesKept)
+	m.count("l4dump_lines_total", &m.lines)
+	for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
+		m.count("l4dump_bytes_dropped_"+r.String()+"_total", &m.bytesDropped[r])
+		if r.Lasting() {
+			m.count("l4dump_connections_dropped_"+r.String()+"_total", &m.connectionsDropped[r])
+			m.gauges.off[r] = gauge("l4dump_off_" + r.String())
+		}
+	}
+	for result := range pollResults {
+		m.count("l4dump_polls_"+result.String()+"_total", &m.polls[result])
+	}
+	m.gauges.valid = gauge("l4dump_configuration_valid")
+	m.gauges.window = gauge("l4dump_window_open")
+	m.gauges.sidecar = gauge("l4dump_sidecar_fresh")
+}
+
+func (m *metrics) count(name string, pending *uint64) {
+	if metric, err := abi.DefineCounter(name); err == nil {
+		m.counters = append(m.counters, counter{pending, metric})
+	}
+}
+
+func gauge(name string) abi.Metric {
+	metric, err := abi.DefineGauge(name)
+	if err != nil {
+		return 0
+	}
+	return metric
+}
+
+// handIn gives the proxy what was counted, and what the newest configurations do at now. All VMs set the same gauges.
+func (v *vm) handIn(now int64) {
+	m := &v.metrics
+	for _, c := range m.counters {
+		c.metric.Add(*c.pending)
+		*c.pending = 0
+	}
+	valid, window, fresh := true, false, false
+	var off [strategy.Reasons]bool
+	for _, p := range v.current {
+		reason := p.decide(now)
+		off[reason] = true
+		valid = valid && p.valid
+		if p.reason == strategy.Recorded {
+			_, open := strategy.WindowAt(now, p.effective)
+			window = window || open
+		}
+		fresh = fresh || p.companion != nil && p.companion.fresh(now, &p.config.Sidecar)
+	}
+	m.gauges.valid.Set(asNumber(valid))
+	m.gauges.window.Set(asNumber(window))
+	m.gauges.sidecar.Set(asNumber(fresh))
+	for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
+		if r.Lasting() {
+			m.gauges.off[r].Set(asNumber(off[r]))
+		}
+	}
+}
+
+func asNumber(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}

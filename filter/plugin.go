@@ -1,0 +1,231 @@
+package filter
+
+import (
+	"strconv"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"l4dump/internal/abi"
+	"l4dump/record"
+	"l4dump/strategy"
+)
+
+// tickMilliseconds is how often a plugin looks at what does not come with the data: the log level, the companion, and
+// the metrics to hand in.
+const tickMilliseconds = 1000
+
+// plugin is one configuration in one VM: a root context.
+type plugin struct {
+	types.DefaultPluginContext
+	vm     *vm
+	name   string // of the plugin and its root id: what a later configuration replaces
+	config strategy.Config
+	valid  bool // the configuration that was given last is the one in use
+	level  abi.Level
+
+	payload int // bytes of payload that fit into a line
+	block   int // bytes to ask the proxy for at a time
+
+	// What the companion and the log level allow now; tick and updateStrategy set them.
+	effective strategy.Strategy // the merged one
+	reason    strategy.Reason   // why the strategy's switch keeps it off, or Recorded
+	hidden    bool              // the proxy would not write the lines
+	companion *companion        // nil where the guard is off
+	fuse      strategy.Fuse
+	fuseState strategy.Reason
+	reading   uint64 // the companion's reading that the fuse has seen last
+
+	window   strategy.Window // the one that windowID is of
+	windowID record.UUID
+}
+
+// The parts of a log line that the proxy adds take linePrefixBytes, besides the names in it.
+const linePrefixBytes = 224
+
+// blockBytes is about how much of a read the plugin asks the proxy for at a time: less than a read can be (1 MiB), so
+// that a VM's memory stays small and the bytes stay in the processor's cache.
+const blockBytes = 64 << 10
+
+// OnPluginStart implements types.PluginContext. A configuration that is not valid does not stop the proxy: every fault
+// is logged, and the plugin's last good configuration in this VM stays, or none, which records nothing.
+func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
+	v := p.vm
+	names := property("plugin_name") + "\x00" + property("plugin_root_id")
+	p.name = names
+	last := v.current[p.name]
+	v.current[p.name] = p
+
+	config, err := p.read(size)
+	p.valid = err == nil
+	switch {
+	case p.valid:
+		p.config = config
+		v.say(abi.LevelInfo, p.name, "configured: "+describe(&config))
+	case last != nil:
+		p.config = last.config
+	default:
+		p.config = strategy.DefaultConfig()
+	}
+	if err != nil {
+		p.sayFaults(err, last != nil && last.payload > 0)
+	}
+	p.use()
+	v.Log(abi.LevelDebug, []byte("l4dump: started"))
+	if err := abi.SetTickPeriod(tickMilliseconds); err != nil {
+		v.Log(abi.LevelError, []byte("l4dump: set the tick period: "+err.Error()))
+	}
+	p.refresh(v.Now())
+	return types.OnPluginStartStatusOK
+}
+
+// read parses the configuration, and refuses line lengths that the proxy's own prefix does not leave room in.
+func (p *plugin) read(size int) (strategy.Config, error) {
+	text, err := abi.PluginConfiguration(size)
+	if err != nil {
+		return strategy.Config{}, strategy.Faults{{Message: "read the configuration: " + err.Error()}}
+	}
+	config, err := strategy.Parse(text)
+	if err != nil {
+		return strategy.Config{}, err
+	}
+	if least := p.proxyBytes() + record.MaxOpenBytes; config.Output.MaxLineBytes < least {
+		return strategy.Config{}, strategy.Faults{{
+			Path: "output.max_line_bytes",
+			Message: "want at least " + strconv.Itoa(least) + " with the names that the proxy puts before each line, got " +
+				strconv.Itoa(config.Output.MaxLineBytes),
+		}}
+	}
+	return config, nil
+}
+
+// proxyBytes is how much of a log line the proxy takes.
+func (p *plugin) proxyBytes() int {
+	return linePrefixBytes + len(property("plugin_name")) + len(property("plugin_root_id")) + len(property("plugin_vm_id"))
+}
+
+// use sets what follows from p.config.
+func (p *plugin) use() {
+	room := p.config.Output.MaxLineBytes - p.proxyBytes()
+	p.level = levelOf(p.config.Output.Level)
+	p.payload = (room - record.MaxDataOverhead) / 2
+	if p.config.Output.Format == strategy.FormatLayotto {
+		p.payload = (room - record.LayottoOverhead) / 3
+	}
+	p.payload -= p.payload % 8 // the hex loop takes eight bytes at a time
+	p.block = max(blockBytes-blockBytes%p.payload, p.payload)
+	p.vm.grow(room)
+	p.companion = nil
+	if p.config.Guard == strategy.GuardSidecar {
+		p.companion = p.vm.companion(p.config.Sidecar.Cluster)
+	}
+}
+
+func (p *plugin) sayFaults(err error, hasLast bool) {
+	kept := "nothing is recorded until a valid one comes"
+	if hasLast {
+		kept = "the last valid one stays"
+	}
+	faults, ok := err.(strategy.Faults)
+	if !ok {
+		faults = strategy.Faults{{Message: err.Error()}}
+	}
+	text := "the configuration is refused, " + kept
+	for _, fault := range faults {
+		p.vm.say(abi.LevelError, p.name+"\x00"+fault.Path, "configuration: "+record.Printable(fault.String()))
+	}
+	p.vm.say(abi.LevelError, p.name, text)
+}
+
+// NewTcpContext implements types.PluginContext.
+func (p *plugin) NewTcpContext(uint32) types.TcpContext { return &connection{plugin: p} }
+
+// NewHttpContext implements types.PluginContext: there is none.
+func (p *plugin) NewHttpContext(uint32) types.HttpContext { return nil }
+
+// OnTick implements types.PluginContext.
+func (p *plugin) OnTick() {
+	now := p.vm.Now()
+	p.refresh(now)
+	p.vm.handIn(now)
+}
+
+// OnPluginDone implements types.PluginContext.
+func (p *plugin) OnPluginDone() bool {
+	if p.vm.current[p.name] == p {
+		delete(p.vm.current, p.name)
+	}
+	p.vm.handIn(p.vm.Now())
+	return true
+}
+
+// refresh looks at what does not come with the data.
+func (p *plugin) refresh(now int64) {
+	p.hidden = p.vm.LogLevel() > p.level
+	var global *strategy.Strategy
+	if p.companion != nil {
+		p.companion.refresh(p, now)
+		global = p.companion.state.Global
+	}
+	p.effective, p.reason = strategy.Merge(p.config.Strategy, global)
+	if p.companion != nil && p.reading != p.companion.reading {
+		p.reading = p.companion.reading
+		p.fuseState = p.fuse.Read(p.companion.state.Usage, p.effective, p.config.Fuse)
+	}
+}
+
+// allowed returns why nothing is recorded at now whether or not a window is open, or Recorded. Allocation-free.
+func (p *plugin) allowed(now int64) strategy.Reason {
+	switch {
+	case p.reason != strategy.Recorded:
+		return p.reason
+	case p.companion != nil && !p.companion.fresh(now, &p.config.Sidecar):
+		return strategy.UsageUnknown
+	case p.fuseState != strategy.Recorded:
+		return p.fuseState
+	case p.hidden:
+		return strategy.LogLevel
+	}
+	return strategy.Recorded
+}
+
+// decide returns why nothing is recorded at now, or Recorded; p.windowID is then the window's. Allocation-free.
+func (p *plugin) decide(now int64) strategy.Reason {
+	reason := p.allowed(now)
+	if reason == strategy.SwitchedOff || reason == strategy.ForcedOff {
+		return reason
+	}
+	window, open := strategy.WindowAt(now, p.effective)
+	if !open {
+		return strategy.WindowClosed
+	}
+	if window != p.window {
+		p.window, p.windowID = window, window.UUID()
+	}
+	return reason
+}
+
+// property returns a property that the proxy has as text, "" where it has none.
+func property(path ...string) string { return string(abi.Property(path...)) }
+
+func levelOf(l strategy.Level) abi.Level {
+	switch l {
+	case strategy.LevelTrace:
+		return abi.LevelTrace
+	case strategy.LevelDebug:
+		return abi.LevelDebug
+	case strategy.LevelWarn:
+		return abi.LevelWarn
+	case strategy.LevelError:
+		return abi.LevelError
+	case strategy.LevelCritical:
+		return abi.LevelCritical
+	}
+	return abi.LevelInfo
+}
+
+// describe sums a configuration up for the line that proves the plugin is there.
+func describe(c *strategy.Config) string {
+	s := &c.Strategy
+	return "switch " + string(s.Switch) + ", " + strconv.FormatInt(s.Duration, 10) + " s of every " +
+		strconv.FormatInt(s.Interval, 10) + " s, unit " + string(c.Capture.Unit) + ", guard " + string(c.Guard)
+}

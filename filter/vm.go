@@ -1,0 +1,88 @@
+// Package filter is the plugin: it watches the TCP connections of a proxy's listeners and writes down what passes, as
+// its configuration's strategy says. It only observes: it always continues, never changes a byte, and what it does not
+// record it counts.
+//
+// The proxy runs it in one single-threaded VM for each worker, and one more on its main thread. A VM has a plugin for
+// each configuration that is in use, and a connection for each connection.
+package filter
+
+import (
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"l4dump/internal/abi"
+	"l4dump/record"
+	"l4dump/strategy"
+)
+
+// Options are what a VM takes from the world outside. Data and configuration come through internal/abi.
+type Options struct {
+	Now      func() int64                          // nanoseconds since the Unix epoch
+	Random   func() uint64                         // makes connection identifiers unique
+	LogLevel func() abi.Level                      // the level from which the proxy writes lines
+	Log      func(level abi.Level, message []byte) // must not keep message
+}
+
+// ProxyOptions are the ones that the proxy gives.
+func ProxyOptions() Options {
+	return Options{Now: abi.Now, Random: abi.Random, LogLevel: abi.LogLevel, Log: abi.Log}
+}
+
+// vm is what a worker's plugins share.
+type vm struct {
+	types.DefaultVMContext
+	Options
+	id          uint64 // drawn at random; part of every connection's identifier
+	connections uint64 // counts all of them
+	metrics     metrics
+	allowance   allowance
+	companions  map[string]*companion // by cluster
+	current     map[string]*plugin    // the newest plugin of each name; older ones serve the connections they have
+	line        []byte                // scratch: a record is built here
+}
+
+// New returns the context to give to abi.Run.
+func New(o Options) types.VMContext {
+	return &vm{
+		Options:    o,
+		companions: map[string]*companion{},
+		current:    map[string]*plugin{},
+	}
+}
+
+// OnVMStart implements types.VMContext.
+func (v *vm) OnVMStart(int) types.OnVMStartStatus {
+	v.id = v.Random()
+	v.metrics.define()
+	return types.OnVMStartStatusOK
+}
+
+// NewPluginContext implements types.VMContext.
+func (v *vm) NewPluginContext(uint32) types.PluginContext {
+	return &plugin{vm: v, reason: strategy.SwitchedOff}
+}
+
+// say logs text, which is ASCII without line breaks, once for the whole proxy: the first VM to come does it. key tells
+// what the text is about; the next different text about it is said again.
+func (v *vm) say(level abi.Level, key, text string) {
+	key = "l4dump/said/" + key
+	last, cas, err := abi.SharedData(key)
+	if err == nil && string(last) == text {
+		return
+	}
+	if abi.SetSharedData(key, []byte(text), cas) == nil {
+		v.Log(level, []byte("l4dump: "+text))
+	}
+}
+
+// grow makes room for a record of n bytes in v.line.
+func (v *vm) grow(n int) {
+	if cap(v.line) < n {
+		v.line = make([]byte, 0, n)
+	}
+}
+
+// nextConn returns the identifier of a new connection.
+func (v *vm) nextConn() record.ConnID {
+	v.connections++
+	return record.ConnID{VM: v.id, Number: v.connections}
+}
