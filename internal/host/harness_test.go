@@ -70,7 +70,7 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	return b.text.Write(p)
 }
 
-var linePattern = regexp.MustCompile(`^\[[^]]*\]\[(\d+)\]\[(\w+)\]\[wasm\] \[[^]]*\] (?:wasm log)?(.*)$`)
+var linePattern = regexp.MustCompile(`^\[[^]]*\]\[(\d+)\]\[(\w+)\]\[wasm\] \[[^]]*\](?: wasm log)?(.*)$`)
 
 // take returns and forgets the lines so far: "thread level prefix: message", the level only if it is not info.
 func (b *logBuffer) take() []string {

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"strings"
@@ -47,7 +46,7 @@ func (vm *VM) httpCall(cluster string, headers []Header, body []byte, timeout in
 	if !ok {
 		return 0, statusBadArgument
 	}
-	request := &HTTPRequest{Cluster: cluster, Body: bytes.Clone(body), Timeout: time.Duration(timeout) * time.Millisecond}
+	request := &HTTPRequest{Cluster: cluster, Body: append([]byte(nil), body...), Timeout: time.Duration(timeout) * time.Millisecond}
 	for _, h := range headers {
 		switch h.Name = strings.ToLower(h.Name); h.Name {
 		case ":method":
