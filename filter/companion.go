@@ -1,8 +1,6 @@
 package filter
 
 import (
-	"time"
-
 	"l4dump/internal/abi"
 	"l4dump/record"
 	"l4dump/strategy"
@@ -52,7 +50,7 @@ func (v *vm) companion(cluster string) *companion {
 
 // fresh reports whether the usage is known and not too old. Allocation-free.
 func (c *companion) fresh(now int64, s *strategy.Sidecar) bool {
-	return c.reading > 0 && now-c.measured <= int64(s.StaleAfter)
+	return c.reading > 0 && now-c.measured <= s.StaleAfter.Nanoseconds()
 }
 
 // refresh takes over what a worker has learned last, and polls where it is this VM's turn.
@@ -68,7 +66,7 @@ func (c *companion) refresh(p *plugin, now int64) {
 		{"accept", "application/json"},
 		{strategy.ReportHeader, string(strategy.AppendReports(nil, p.vm.reports(now)))},
 	}
-	timeout := uint32(p.config.Sidecar.Timeout / time.Millisecond)
+	timeout := uint32(p.config.Sidecar.Timeout)
 	err := abi.HTTPCall(c.cluster, headers, timeout, func(bodySize int) {
 		c.asking = false
 		c.answer(p.vm, bodySize)
@@ -82,16 +80,16 @@ func (c *companion) refresh(p *plugin, now int64) {
 
 // lease reports whether this VM is to poll now: the first that comes a poll interval after the last one. A little less,
 // since the VM that polled last ticks again just then, give or take a moment.
-func (c *companion) lease(now int64, interval time.Duration) bool {
+func (c *companion) lease(now int64, interval strategy.Milliseconds) bool {
 	value, cas, err := abi.SharedData(c.leaseKey)
 	if err == nil {
 		until := int64(uint64Of(value))
-		if now < until && until <= now+int64(interval) {
+		if now < until && until <= now+interval.Nanoseconds() {
 			return false
 		}
 	}
 	var until [8]byte
-	putUint64(&until, uint64(now+int64(interval)*9/10))
+	putUint64(&until, uint64(now+interval.Nanoseconds()*9/10))
 	return abi.SetSharedData(c.leaseKey, until[:], cas) == nil
 }
 
@@ -152,7 +150,7 @@ func (c *companion) load() {
 	}
 	c.cas, c.state = cas, state
 	if state.Measured {
-		c.measured = int64(uint64Of(value[:8])) - int64(state.Age)
+		c.measured = int64(uint64Of(value[:8])) - state.Age.Nanoseconds()
 		c.reading++
 	}
 }

@@ -3,8 +3,6 @@
 // state come in as values. The plugin links it, so it uses jsontext and small standard packages only.
 package strategy
 
-import "time"
-
 // Config is the plugin's configuration: the JSON object that Parse reads.
 type Config struct {
 	Strategy Strategy // the application's strategy
@@ -27,9 +25,9 @@ const (
 // Sidecar is how the companion is asked.
 type Sidecar struct {
 	Cluster      string // Envoy's cluster that leads to it
-	PollInterval time.Duration
-	Timeout      time.Duration // of one poll
-	StaleAfter   time.Duration // age from which a reading is not believed
+	PollInterval Milliseconds
+	Timeout      Milliseconds // of one poll
+	StaleAfter   Milliseconds // age over which a reading is not believed
 }
 
 // FuseConfig is when a fuse that has opened closes again: as soon as usage is Margin percentage points under its limit,
@@ -102,12 +100,12 @@ const (
 	MinLineBytes = 2048
 	MaxLineBytes = 65536
 
-	MinPollInterval = 100 * time.Millisecond
-	MaxPollInterval = time.Minute
-	MinTimeout      = 10 * time.Millisecond
-	MaxTimeout      = 10 * time.Second
-	MaxStaleAfter   = 10 * time.Minute
-	MaxClusterBytes = 256
+	MinPollInterval = 100 // milliseconds
+	MaxPollInterval = 60_000
+	MinTimeout      = 10
+	MaxTimeout      = 10_000
+	MaxStaleAfter   = 600_000
+	MaxNameBytes    = 256
 
 	MaxFuseMargin   = 50
 	MaxFuseReadings = 100
@@ -119,7 +117,7 @@ func DefaultConfig() Config {
 		Strategy: DefaultStrategy(),
 		Guard:    GuardSidecar,
 		Sidecar: Sidecar{
-			Cluster: "l4dump-sidecar", PollInterval: time.Second, Timeout: 500 * time.Millisecond, StaleAfter: 5 * time.Second,
+			Cluster: "l4dump-sidecar", PollInterval: 1000, Timeout: 500, StaleAfter: 5000,
 		},
 		Fuse: FuseConfig{Margin: 5, Readings: 2},
 		Capture: Capture{

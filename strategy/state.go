@@ -1,11 +1,6 @@
 package strategy
 
-import (
-	"strconv"
-	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "strconv"
 
 // The two messages between the plugin and its companion. The plugin polls with
 //
@@ -30,10 +25,10 @@ const (
 
 // State is what the plugin reads of the companion's answer.
 type State struct {
-	Measured bool          // Usage is set
-	Usage    Usage         // percent, 0 to 100
-	Age      time.Duration // of the older figure, when the companion answered
-	Global   *Strategy     // nil where there is none
+	Measured bool         // Usage is set
+	Usage    Usage        // percent, 0 to 100
+	Age      Milliseconds // of the older figure, when the companion answered
+	Global   *Strategy    // nil where there is none
 }
 
 // ParseState reads the companion's answer. The error is a Faults.
@@ -42,66 +37,59 @@ func ParseState(text []byte) (State, error) {
 	p.lenient = true
 	var s State
 	version := int64(0)
-	p.document(func() {
-		p.object("", map[string]func(path string){
-			"version": func(path string) { version = p.integer(path, 0, StateVersion, StateVersion, "") },
-			"usage": func(path string) {
-				if !p.null() {
-					s.Measured = p.usage(path, &s)
-				}
-			},
-			"global": func(path string) {
-				if !p.null() {
-					global := DefaultStrategy()
-					p.strategy(path, &global, true)
-					s.Global = &global
-				}
-			},
-		})
-	})
-	if version != StateVersion && len(p.faults) == 0 {
-		p.fault("version", "want "+itoa(StateVersion))
-	}
+	p.document(p.object([]member{
+		{"version", p.integer(&version, StateVersion, StateVersion, "")},
+		{"usage", p.orNull(p.usage(&s))},
+		{"global", p.orNull(func(path string) {
+			global := DefaultStrategy()
+			p.strategy(&global, true)(path)
+			s.Global = &global
+		})},
+	}, func(string) {
+		if version != StateVersion {
+			p.fault("version", "want "+itoa(StateVersion))
+		}
+	}))
 	if len(p.faults) > 0 {
 		return State{}, p.faults
 	}
 	return s, nil
 }
 
-func (p *parser) usage(path string, s *State) bool {
+func (p *parser) usage(s *State) value {
 	cpu, memory := false, false
-	p.object(path, map[string]func(path string){
-		"cpu":    func(path string) { cpu = p.figure(path, &s.Usage.CPU, &s.Age) },
-		"memory": func(path string) { memory = p.figure(path, &s.Usage.Memory, &s.Age) },
+	return p.object([]member{
+		{"cpu", p.figure(&s.Usage.CPU, &s.Age, &cpu)},
+		{"memory", p.figure(&s.Usage.Memory, &s.Age, &memory)},
+	}, func(path string) {
+		if s.Measured = cpu && memory; !s.Measured {
+			p.fault(path, "want cpu and memory, each with percent and age_ms")
+		}
 	})
-	if !p.failed && (!cpu || !memory) {
-		p.fault(path, "want cpu and memory, each with percent and age_ms")
-		return false
-	}
-	return true
 }
 
 // figure reads a percentage, and its age where that is higher than age.
-func (p *parser) figure(path string, percent *float64, age *time.Duration) bool {
-	const maxAge = 1 << 40 // milliseconds
-	ms, value := int64(-1), -1.0
-	p.object(path, map[string]func(path string){
-		"percent": func(path string) {
-			value = p.number(path, value, "a number from 0 to 100", func(n float64) bool { return n >= 0 && n <= 100 })
-		},
-		"age_ms": func(path string) { ms = p.integer(path, ms, 0, maxAge, "") },
+func (p *parser) figure(percent *float64, age *Milliseconds, whole *bool) value {
+	const maxAge = 1 << 40
+	ms, n := int64(-1), -1.0
+	return p.object([]member{
+		{"percent", p.number(&n, "a number from 0 to 100", func(n float64) bool { return n >= 0 && n <= 100 })},
+		{"age_ms", p.integer(&ms, 0, maxAge, "")},
+	}, func(string) {
+		*percent, *age = n, max(*age, Milliseconds(ms))
+		*whole = n >= 0 && ms >= 0
 	})
-	*percent, *age = value, max(*age, time.Duration(ms)*time.Millisecond)
-	return ms >= 0 && value >= 0
 }
 
-// null passes over a null where it comes next.
-func (p *parser) null() bool {
-	if p.failed || p.dec.PeekKind() != 'n' {
-		return false
+// orNull reads a value that may be null, which leaves its place as it was.
+func (p *parser) orNull(read value) value {
+	return func(path string) {
+		if p.kind() == 'n' {
+			p.value()
+			return
+		}
+		read(path)
 	}
-	p.skip("")
-	return true
 }
 
 // Report is what the plugin tells the companion of one of its configurations.
@@ -122,9 +110,9 @@ func AppendReports(dst []byte, reports []Report) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"plugin":`...)
-		dst = append(dst, ascii(r.Plugin)...)
+		dst = appendQuoted(dst, r.Plugin)
 		dst = append(dst, `,"reason":`...)
-		dst = append(dst, ascii(r.Reason)...)
+		dst = appendQuoted(dst, r.Reason)
 		dst = append(dst, `,"strategy":`...)
 		dst = r.Strategy.AppendJSON(dst)
 		dst = append(dst, '}')
@@ -141,25 +129,20 @@ func ParseReports(text []byte) ([]Report, error) {
 	p := newParser(text)
 	p.lenient = true
 	var reports []Report
-	p.document(func() {
-		if !p.expect("", '[', "a list") {
+	p.document(func(path string) {
+		if p.kind() != '[' {
+			p.wrong(path, "a list")
 			return
 		}
-		for i := int64(0); !p.failed && p.dec.PeekKind() != ']'; i++ {
+		p.each(']', func() {
 			r := Report{Strategy: DefaultStrategy()}
-			text := func(to *string) func(string) {
-				return func(path string) { *to = p.name(path, *to) }
-			}
-			p.object("["+itoa(i)+"]", map[string]func(path string){
-				"plugin":   text(&r.Plugin),
-				"reason":   text(&r.Reason),
-				"strategy": func(path string) { p.strategy(path, &r.Strategy, false) },
-			})
+			p.object([]member{
+				{"plugin", p.name(&r.Plugin)},
+				{"reason", p.name(&r.Reason)},
+				{"strategy", p.strategy(&r.Strategy, false)},
+			}, nil)("[" + itoa(int64(len(reports))) + "]")
 			reports = append(reports, r)
-		}
-		if _, err := p.dec.ReadToken(); err != nil {
-			p.broken("", err)
-		}
+		})
 	})
 	if len(p.faults) > 0 {
 		return nil, p.faults
@@ -180,19 +163,4 @@ func (s Strategy) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `,"mem_max_rate":`...)
 	dst = strconv.AppendFloat(dst, s.MemMaxRate, 'f', -1, 64)
 	return append(dst, '}')
-}
-
-// ascii returns text as a JSON string of ASCII only, as a header value needs it.
-func ascii(text string) string {
-	clean := []byte(text)
-	for i, c := range clean {
-		if c < 0x20 || c >= 0x7f {
-			clean[i] = '?'
-		}
-	}
-	q, err := jsontext.AppendQuote(nil, clean)
-	if err != nil {
-		return `""`
-	}
-	return string(q)
 }
