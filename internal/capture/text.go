@@ -1,0 +1,195 @@
+package capture
+
+import (
+	"io"
+	"strconv"
+
+	"l4dump/record"
+)
+
+// TextWriter writes records for a person: a line for each, and under a data record its bytes in rows like those of
+// hexdump -C, with their offset in the stream. Nothing but printable ASCII, line breaks and the colors' own escapes is
+// written, whatever came from the network.
+type TextWriter struct {
+	output
+	color bool
+}
+
+// NewTextWriter returns a Writer to w. color tells the directions apart on a terminal.
+func NewTextWriter(w io.Writer, color bool) *TextWriter {
+	return &TextWriter{output: output{w: w}, color: color}
+}
+
+// The colors are ECMA-48's "select graphic rendition".
+const (
+	colorNone       = "\x1b[0m"
+	colorConnection = "\x1b[1m"  // bold
+	colorDownstream = "\x1b[36m" // cyan
+	colorUpstream   = "\x1b[33m" // yellow
+)
+
+// WriteRecord implements Writer.
+func (t *TextWriter) WriteRecord(r *record.Record) error {
+	color := colorConnection
+	if r.Kind == record.KindData || r.Kind == record.KindEnd {
+		color = colorDownstream
+		if r.Direction == record.Upstream {
+			color = colorUpstream
+		}
+	}
+	t.paint(color)
+	t.buf = appendHeadline(t.buf, r)
+	t.paint(colorNone)
+	t.buf = append(t.buf, '\n')
+	if r.Kind == record.KindData {
+		t.buf = appendRows(t.buf, r.Offset, r.Payload)
+	}
+	return t.wrote()
+}
+
+// WriteLayotto implements Writer.
+func (t *TextWriter) WriteLayotto(window record.UUID, port uint16, payload []byte) error {
+	t.paint(colorConnection)
+	t.buf = append(t.buf, "layotto window "...)
+	t.buf = window.Append(t.buf)
+	t.buf = append(t.buf, " port "...)
+	t.buf = strconv.AppendUint(t.buf, uint64(port), 10)
+	t.buf = append(t.buf, ", "...)
+	t.buf = appendCount(t.buf, uint64(len(payload)))
+	t.paint(colorNone)
+	t.buf = append(t.buf, '\n')
+	t.buf = appendRows(t.buf, 0, payload)
+	return t.wrote()
+}
+
+func (t *TextWriter) paint(color string) {
+	if t.color {
+		t.buf = append(t.buf, color...)
+	}
+}
+
+func appendHeadline(dst []byte, r *record.Record) []byte {
+	dst = appendTime(dst, r.Time)
+	dst = append(dst, ' ')
+	dst = r.Conn.Append(dst)
+	dst = append(dst, " #"...)
+	dst = strconv.AppendUint(dst, r.Seq, 10)
+	dst = append(dst, ' ')
+	switch r.Kind {
+	case record.KindOpen:
+		dst = append(dst, "open"...)
+		dst = appendOpenText(dst, &r.Header, r.Open)
+	case record.KindData:
+		dst = append(dst, r.Direction.String()...)
+		dst = append(dst, " at "...)
+		dst = strconv.AppendUint(dst, r.Offset, 10)
+		dst = append(dst, ", "...)
+		dst = appendCount(dst, uint64(len(r.Payload)))
+	case record.KindEnd:
+		dst = append(dst, r.Direction.String()...)
+		dst = append(dst, " end at "...)
+		dst = strconv.AppendUint(dst, r.Offset, 10)
+	case record.KindClose:
+		dst = append(dst, "close by "...)
+		dst = appendText(dst, r.Close.By)
+		dst = appendLedgerText(append(dst, "; downstream"...), &r.Close.Downstream)
+		dst = appendLedgerText(append(dst, "; upstream"...), &r.Close.Upstream)
+	}
+	return dst
+}
+
+func appendOpenText(dst []byte, h *record.Header, o *record.Open) []byte {
+	if o.Source != "" || o.Destination != "" {
+		dst = append(dst, ' ')
+		dst = appendText(dst, o.Source)
+		dst = append(dst, " -> "...)
+		dst = appendText(dst, o.Destination)
+	}
+	dst = append(dst, ", port "...)
+	dst = strconv.AppendUint(dst, uint64(h.Port), 10)
+	for _, field := range []struct{ key, text string }{{", sni ", o.SNI}, {", peer ", o.Peer}} {
+		if field.text != "" {
+			dst = append(dst, field.key...)
+			dst = appendText(dst, field.text)
+		}
+	}
+	if o.MTLS {
+		dst = append(dst, ", mtls"...)
+	}
+	dst = append(dst, ", unit "...)
+	dst = appendText(dst, o.Unit)
+	dst = append(dst, ", started "...)
+	dst = appendTime(dst, o.Started)
+	if o.ProxyConn != 0 {
+		dst = append(dst, ", proxy's number "...)
+		dst = strconv.AppendUint(dst, o.ProxyConn, 10)
+	}
+	dst = append(dst, ", window "...)
+	return h.Window.Append(dst)
+}
+
+func appendLedgerText(dst []byte, l *record.Ledger) []byte {
+	dst = append(dst, " seen "...)
+	dst = strconv.AppendUint(dst, l.Seen, 10)
+	dst = append(dst, ", kept "...)
+	dst = strconv.AppendUint(dst, l.Kept, 10)
+	for _, drop := range l.Dropped {
+		dst = append(dst, ", "...)
+		dst = appendText(dst, drop.Reason)
+		dst = append(dst, ' ')
+		dst = strconv.AppendUint(dst, drop.Bytes, 10)
+	}
+	return dst
+}
+
+func appendCount(dst []byte, bytes uint64) []byte {
+	dst = strconv.AppendUint(dst, bytes, 10)
+	if bytes == 1 {
+		return append(dst, " byte"...)
+	}
+	return append(dst, " bytes"...)
+}
+
+// rowBytes is what one row shows.
+const rowBytes = 16
+
+// appendRows appends payload, which begins at offset, in rows:
+//
+//	00001000  48 54 54 50 2f 31 2e 31  20 32 30 30 20 4f 4b 0d  |HTTP/1.1 200 OK.|
+func appendRows(dst []byte, offset uint64, payload []byte) []byte {
+	for len(payload) > 0 {
+		row := payload[:min(rowBytes, len(payload))]
+		dst = appendOffset(dst, offset)
+		for i := range rowBytes {
+			if i%8 == 0 {
+				dst = append(dst, ' ')
+			}
+			if i < len(row) {
+				dst = append(dst, ' ', hexDigits[row[i]>>4], hexDigits[row[i]&0xf])
+			} else {
+				dst = append(dst, "   "...)
+			}
+		}
+		dst = append(dst, "  |"...)
+		for _, c := range row {
+			if c < ' ' || c >= 0x7f {
+				c = '.'
+			}
+			dst = append(dst, c)
+		}
+		dst = append(dst, '|', '\n')
+		payload = payload[len(row):]
+		offset += uint64(len(row))
+	}
+	return dst
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendOffset appends at least eight hex digits.
+func appendOffset(dst []byte, offset uint64) []byte {
+	for least := uint64(1) << 28; least > 1 && offset < least; least >>= 4 {
+		dst = append(dst, '0')
+	}
+	return strconv.AppendUint(dst, offset, 16)
+}
