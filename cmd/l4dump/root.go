@@ -67,6 +67,7 @@ Exit codes: 0 fine, 1 faults found or failed, 2 wrong usage.`,
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newDecodeCommand())
 	return root
 }
 

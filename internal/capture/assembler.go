@@ -11,51 +11,6 @@ import (
 	"l4dump/record"
 )
 
-// Handler takes what was decoded. An error ends the decoding.
-type Handler interface {
-	// Record takes the next record of its connection: those of one connection come in the order of their numbers.
-	// r and what it points to are valid until Record returns.
-	Record(r *record.Record, at Place) error
-	// Layotto takes a line in Layotto's format, which names no connection. payload is valid until Layotto returns.
-	Layotto(window record.UUID, port uint16, payload []byte, at Place) error
-	// Fault takes what is wrong with the dump, before the record at which it showed.
-	Fault(f Fault)
-	// Flush is called whenever the input has nothing more for now.
-	Flush() error
-}
-
-// Limits bound the memory of an Assembler. A value that is not positive stands for its default.
-type Limits struct {
-	HeldRecords       int // that came before others of their connection and wait for them; 65536
-	HeldBytes         int // of payload in them; 32 MiB
-	OpenConnections   int // 262144
-	ClosedConnections int // that are remembered to recognize their records; 65536
-	HistoryRecords    int // that are remembered to compare a second one of the same number; 65536
-}
-
-func (l Limits) withDefaults() Limits {
-	set := func(n *int, value int) {
-		if *n <= 0 {
-			*n = value
-		}
-	}
-	set(&l.HeldRecords, 1<<16)
-	set(&l.HeldBytes, 32<<20)
-	set(&l.OpenConnections, 1<<18)
-	set(&l.ClosedConnections, 1<<16)
-	set(&l.HistoryRecords, 1<<16)
-	return l
-}
-
-// Stats counts what was decoded and selected.
-type Stats struct {
-	Records      uint64
-	Connections  uint64    // with a selected record; one that was forgotten and came back counts twice
-	Bytes        [2]uint64 // by record.Direction
-	Faults       uint64
-	LayottoLines uint64
-}
-
 // Assembler puts the records of each connection into order and finds what is missing.
 //
 // A record that comes early is held until those before it have come. Where the held ones exceed the limits, the

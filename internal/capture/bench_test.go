@@ -91,7 +91,7 @@ func (w *writing) Record(r *record.Record, _ Place) error {
 }
 
 func (w *writing) Layotto(record.UUID, uint16, []byte, Place) error { return nil }
-func (w *writing) Fault(f Fault) { w.faults = append(w.faults, f) }
+func (w *writing) Fault(f Fault)                                    { w.faults = append(w.faults, f) }
 
 func (w *writing) Flush() error {
 	if w.writer == nil {

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"l4dump/internal/capture"
+)
+
+// The forms that records are written in.
+const (
+	formatText = "text"
+	formatJSON = "json"
+	formatRaw  = "raw"
+)
+
+// followLossTimeout is how long a followed log may take to bring a record after one that follows it.
+const followLossTimeout = 2 * time.Second
+
+// stdinName is the FILE that stands for standard input.
+const stdinName = "-"
+
+// decodeFlags are the flags of the decode command.
+type decodeFlags struct {
+	follow  bool
+	format  string
+	out     string
+	force   bool
+	conns   []string
+	ports   []string
+	windows []string
+	strict  bool
+	color   string
+}
+
+func newDecodeCommand() *cobra.Command {
+	var flags decodeFlags
+	cmd := &cobra.Command{
+		Use:   "decode [FILE...|-]",
+		Short: "Read a dump out of a log",
+		Long: `decode finds the records of l4dump in logs, puts each connection's records into order, and
+writes them as text, as JSON or as one file for each direction of a connection.
+
+It reads what Envoy and Istio log, plain or as JSON, also in the files of Kubernetes (CRI) and
+Docker, whose long lines it joins. Several FILEs are read as one; without one, or with "-",
+standard input is read.
+
+Damaged, missing, double and contradicting records are reported to standard error with their
+place (file:line:column). A record that comes early waits for those before it, up to 65536
+records or 32 MiB of payload.`,
+		Example: `  # show what a proxy records
+  kubectl logs -f deploy/web -c istio-proxy | l4dump decode --follow
+
+  # one connection as JSON lines
+  l4dump decode --format json --conn 9f0c6a1be3d2a417-2a envoy.log
+
+  # both directions of every connection, byte for byte; fail where anything is missing
+  l4dump decode --format raw --out streams --strict envoy.log.1 envoy.log`,
+		Args: usageArgs(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{stdinName}
+			}
+			filter, err := flags.check(args)
+			if err != nil {
+				return usageError{err}
+			}
+			return decode(cmd, &flags, filter, args)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&flags.follow, "follow", "f", false, "go on when the log grows; survives its rotation")
+	f.StringVar(&flags.format, "format", formatText, "what to write: text, json or raw")
+	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream")
+	f.BoolVar(&flags.force, "force", false, "remove what an earlier run wrote to --out")
+	f.StringSliceVar(&flags.conns, "conn", nil, "only this connection (repeatable)")
+	f.StringSliceVar(&flags.ports, "port", nil, "only connections to this port (repeatable)")
+	f.StringSliceVar(&flags.windows, "window", nil, "only records of this window (repeatable)")
+	f.BoolVar(&flags.strict, "strict", false, "exit 1 where the dump has any fault")
+	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
+	complete := func(flag string, values ...string) {
+		fixed := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
+		if err := cmd.RegisterFlagCompletionFunc(flag, fixed); err != nil {
+			panic(err) // the flag is not defined above
+		}
+	}
+	complete("format", formatText, formatJSON, formatRaw)
+	complete("color", colorAuto, colorAlways, colorNever)
+	if err := cmd.MarkFlagDirname("out"); err != nil {
+		panic(err) // the flag is not defined above
+	}
+	return cmd
+}
+
+// check returns what the flags select, or every fault of the command line.
+func (f *decodeFlags) check(args []string) (capture.Filter, error) {
+	var filter capture.Filter
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if !slices.Contains([]string{formatText, formatJSON, formatRaw}, f.format) {
+		fault("--format is %q; wanted text, json or raw", f.format)
+	}
+	if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, f.color) {
+		fault("--color is %q; wanted auto, always or never", f.color)
+	}
+	switch {
+	case f.format == formatRaw && f.out == "":
+		fault("--format raw needs --out DIR")
+	case f.format != formatRaw && f.out != "":
+		fault("--out belongs to --format raw")
+	case f.format != formatRaw && f.force:
+		fault("--force belongs to --format raw")
+	}
+	if f.follow && len(args) > 1 {
+		fault("--follow takes one FILE, not %d", len(args))
+	}
+	for _, text := range f.conns {
+		id, ok := capture.ParseConn(text)
+		if !ok {
+			fault("--conn is %q; wanted an identifier like 9f0c6a1be3d2a417-2a", text)
+		}
+		filter.Conns = append(filter.Conns, id)
+	}
+	for _, text := range f.ports {
+		port, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			fault("--port is %q; wanted 0 to 65535", text)
+		}
+		filter.Ports = append(filter.Ports, uint16(port))
+	}
+	for _, text := range f.windows {
+		id, ok := capture.ParseWindow(text)
+		if !ok {
+			fault("--window is %q; wanted an identifier like 0193577d-4980-801e-ac6c-3464756d7000", text)
+		}
+		filter.Windows = append(filter.Windows, id)
+	}
+	if len(faults) > 0 {
+		return filter, errors.New(strings.Join(faults, "\n        "))
+	}
+	return filter, nil
+}
+
+// decode reads the inputs called names and writes what filter selects.
+func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names []string) error {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	total, err := regularBytes(names)
+	if err != nil {
+		return err
+	}
+	p := &printer{stderr: stderr}
+	if p.writer, err = newWriter(stdout, flags); err != nil {
+		return err
+	}
+	if total > 0 && !flags.follow && isTerminal(stderr) && (flags.format == formatRaw || !isTerminal(stdout)) {
+		p.bar = newProgressBar(stderr, total)
+	}
+	options := capture.Options{Filter: filter}
+	if flags.follow {
+		options.LossTimeout = followLossTimeout
+	}
+	decoder := capture.NewDecoder(p, options)
+	err = p.read(cmd.Context(), decoder, names, cmd.InOrStdin(), flags.follow)
+	interrupted := errors.Is(err, context.Canceled)
+	if interrupted {
+		err = nil
+	}
+	if err == nil {
+		err = decoder.Finish()
+	}
+	if err := errors.Join(err, p.writer.Close()); err != nil {
+		return err
+	}
+	stats := decoder.Stats()
+	p.summarize(stats)
+	switch {
+	case interrupted && !flags.follow:
+		return errors.New("interrupted before the end of the log")
+	case flags.strict && stats.Faults > 0:
+		return errFound
+	}
+	return nil
+}
+
+// regularBytes returns the size of all inputs, or 0 where one of them is not a regular file.
+func regularBytes(names []string) (int64, error) {
+	var total int64
+	regular := true
+	for _, name := range names {
+		if name == stdinName {
+			regular = false
+			continue
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return 0, err
+		}
+		regular = regular && info.Mode().IsRegular()
+		total += info.Size()
+	}
+	if !regular {
+		return 0, nil
+	}
+	return total, nil
+}
+
+func newWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
+	switch flags.format {
+	case formatJSON:
+		return capture.NewJSONWriter(stdout), nil
+	case formatRaw:
+		w, err := capture.NewRawWriter(flags.out, flags.force)
+		if errors.Is(err, capture.ErrNotEmpty) {
+			return nil, fmt.Errorf("%w; name another one, or replace an earlier run's files with --force", err)
+		}
+		return w, err
+	}
+	return capture.NewTextWriter(stdout, wantsColor(flags.color, stdout)), nil
+}
+
+func newProgressBar(stderr io.Writer, total int64) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(stderr),
+		progressbar.OptionSetDescription("decode"),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+	)
+}
+
+// read decodes the inputs one after another.
+func (p *printer) read(ctx context.Context, d *capture.Decoder, names []string, stdin io.Reader, follow bool) error {
+	for _, name := range names {
+		var err error
+		switch {
+		case name == stdinName:
+			err = d.Run(ctx, stdin, "stdin")
+		case follow:
+			err = followFile(ctx, d, name)
+		default:
+			err = p.readFile(ctx, d, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *printer) readFile(ctx context.Context, d *capture.Decoder, name string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if p.bar == nil {
+		return d.Run(ctx, file, name)
+	}
+	reader := progressbar.NewReader(file, p.bar)
+	return d.Run(ctx, &reader, name)
+}
+
+func followFile(ctx context.Context, d *capture.Decoder, name string) error {
+	tail := capture.OpenTail(ctx, name)
+	defer tail.Close()
+	for {
+		if err := tail.Next(); err != nil {
+			return err
+		}
+		if err := d.Run(ctx, tail, name); err != nil {
+			return err
+		}
+	}
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
