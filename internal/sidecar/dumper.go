@@ -1,0 +1,114 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// noChange stands in the place of a configuration that is the last one in the file.
+const noChange = "no_change"
+
+// dumper writes Envoy's configuration to its dump files: the bootstrap once, the whole for each portrait.
+type dumper struct {
+	admin   *envoyAdmin
+	files   *dumpFiles
+	windows chan string // of accepted portraits
+	retry   time.Duration
+	metrics *metrics
+	failing *incident
+
+	last    digest // of the configuration that was written last
+	written bool
+}
+
+// dumpQueue is how many portraits may wait for their configuration dump: all types of two windows, and some.
+const dumpQueue = 8
+
+// request asks for a dump in a window, and never waits: where too many are pending, it is counted.
+func (d *dumper) request(window string) {
+	select {
+	case d.windows <- window:
+	default:
+		d.metrics.configDumps.WithLabelValues("dropped").Inc()
+	}
+}
+
+// run works until ctx ends. The bootstrap is tried again until Envoy, which may start later, has given it.
+func (d *dumper) run(ctx context.Context) {
+	defer d.admin.close()
+	retry := time.NewTicker(d.retry)
+	defer retry.Stop()
+	bootstrap := retry.C
+	if d.count(d.bootstrap(ctx)) {
+		bootstrap = nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case window := <-d.windows:
+			result, err := d.dump(ctx, window)
+			d.count(result, err)
+		case <-bootstrap:
+			if d.count(d.bootstrap(ctx)) {
+				bootstrap = nil
+			}
+		}
+	}
+}
+
+// count notes how a dump ended and reports whether it went well.
+func (d *dumper) count(result string, err error) bool {
+	if err != nil {
+		result = "failed"
+	}
+	d.metrics.configDumps.WithLabelValues(result).Inc()
+	d.failing.report(err)
+	return err == nil
+}
+
+// bootstrap writes the static part of the configuration.
+func (d *dumper) bootstrap(ctx context.Context) (result string, err error) {
+	text, err := d.admin.configDump(ctx)
+	if err != nil {
+		return "", err
+	}
+	part, ok, err := bootstrapPart(text)
+	if err != nil {
+		return "", fmt.Errorf("parse configuration: %w", err)
+	}
+	if !ok {
+		return "", fmt.Errorf("find bootstrap in configuration: want an entry of type %s", bootstrapType)
+	}
+	config, err := redactConfig(part)
+	if err != nil {
+		return "", err
+	}
+	return "bootstrap", d.files.append(staticFile, config.line)
+}
+
+// dump writes the configuration where it has changed or begins a file.
+func (d *dumper) dump(ctx context.Context, window string) (result string, err error) {
+	text, err := d.admin.configDump(ctx)
+	if err != nil {
+		return "", err
+	}
+	config, err := redactConfig(text)
+	if err != nil {
+		return "", err
+	}
+	head := "[" + window + "]"
+	fresh, err := d.files.fresh(memDumpFile, len(head)+len(noChange))
+	if err != nil {
+		return "", err
+	}
+	if d.written && config.digest == d.last && !fresh {
+		return "unchanged", d.files.append(memDumpFile, []byte(head+noChange))
+	}
+	if err := d.files.append(memDumpFile, append([]byte(head), config.line...)); err != nil {
+		return "", err
+	}
+	d.last, d.written = config.digest, true
+	return "changed", nil
+}

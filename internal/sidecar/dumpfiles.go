@@ -1,0 +1,299 @@
+package sidecar
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The dump files, in Layotto's names.
+const (
+	portraitFile = "dump_portrait_data.log" // [window][type][port]{…}
+	memDumpFile  = "dump_mem_dump.log"      // [window]{…} or [window]no_change: the proxy's configuration
+	staticFile   = "dump_static_conf.log"   // {…}: the proxy's bootstrap, at each start of the companion
+)
+
+// dumpFileCount is how many files are written at a time.
+const dumpFileCount = 3
+
+// fileMode is the mode of everything that is written: dumps hold what passed through the proxy.
+const fileMode = 0o600
+
+// stampLayout is the time in the name of a rotated file; stamps sort by time.
+const stampLayout = "20060102T150405.000000000Z"
+
+var rotatedName = regexp.MustCompile(`^dump_(?:portrait_data|mem_dump|static_conf)-(\d{8}T\d{6}\.\d{9}Z)\.log$`)
+
+var errLineTooLong = errors.New("line is longer than a dump file may be")
+
+// Rotation is when dump files are rotated, and how much of the disk they take.
+type Rotation struct {
+	MaxFileBytes  int64         // a line that would make a file longer starts a new one
+	MaxAge        time.Duration // so does a line that comes this long after the file's first; 0 is never
+	MaxTotalBytes int64         // of all dump files; for a line that would exceed it the oldest rotated files go
+}
+
+// dumpFiles appends lines to the dump files. A file is open only while a line is written, so one that somebody moved
+// or removed is simply begun anew; there are a few lines a window.
+type dumpFiles struct {
+	rotation Rotation
+	now      func() time.Time
+	folder   dumpFolder
+	changed  func(err error) // called where writing begins to fail, to fail otherwise, or (nil) to work again
+
+	mu    sync.Mutex
+	born  map[string]time.Time // of the files that this process has begun
+	err   error                // of the last write
+	total int64                // bytes of all dump files after the last write
+}
+
+// dumpFolder is the file system below the dump files' folder.
+type dumpFolder interface {
+	Open(name string) (appendFile, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	List() ([]fs.FileInfo, error)
+}
+
+// appendFile is an open dump file.
+type appendFile interface {
+	io.WriteCloser
+	io.ReaderAt
+	Stat() (fs.FileInfo, error)
+	Truncate(size int64) error
+	Chmod(mode fs.FileMode) error
+}
+
+// append writes line, which has no line break, and one, to the file name: the whole line or nothing of it.
+func (d *dumpFiles) append(name string, line []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.write(name, append(line, '\n'))
+	if errors.Is(err, errLineTooLong) {
+		return err // says nothing about the disk
+	}
+	before := d.err
+	d.err = err
+	if (before == nil) != (err == nil) || (err != nil && before.Error() != err.Error()) {
+		d.changed(err)
+	}
+	return err
+}
+
+// fresh reports whether a line of n bytes would be the first one of the file name.
+func (d *dumpFiles) fresh(name string, n int) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files, err := d.folder.List()
+	if err != nil {
+		return false, fmt.Errorf("list dump files: %w", err)
+	}
+	for _, f := range files {
+		if f.Name() == name {
+			return f.Size() == 0 || d.due(f, int64(n)+1), nil
+		}
+	}
+	return true, nil
+}
+
+// health returns the error of the last write, and the bytes of all dump files.
+func (d *dumpFiles) health() (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.total, d.err
+}
+
+// measure counts the bytes that are there already.
+func (d *dumpFiles) measure() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files, err := d.folder.List()
+	if err != nil {
+		return fmt.Errorf("list dump files: %w", err)
+	}
+	d.total = totalBytes(files)
+	return nil
+}
+
+func (d *dumpFiles) write(name string, text []byte) error {
+	n := int64(len(text))
+	if n > d.rotation.MaxFileBytes {
+		return fmt.Errorf("append %d bytes to %s: %w (%d bytes)", n, name, errLineTooLong, d.rotation.MaxFileBytes)
+	}
+	files, err := d.folder.List()
+	if err != nil {
+		return fmt.Errorf("list dump files: %w", err)
+	}
+	if i := slices.IndexFunc(files, func(f fs.FileInfo) bool { return f.Name() == name }); i < 0 {
+		delete(d.born, name)
+	} else if d.due(files[i], n) {
+		if files, err = d.rotate(name, files); err != nil {
+			return err
+		}
+	}
+	total, err := d.makeRoom(files, n)
+	if err != nil {
+		return err
+	}
+	written, err := d.appendTo(name, text)
+	d.total = total + written
+	return err
+}
+
+// due reports whether n more bytes are for a new file. An empty file is never rotated.
+func (d *dumpFiles) due(f fs.FileInfo, n int64) bool {
+	if f.Size() == 0 {
+		return false
+	}
+	born, ok := d.born[f.Name()]
+	if !ok {
+		born = f.ModTime() // of a former process: its last line is the best that is known
+	}
+	old := d.rotation.MaxAge > 0 && d.now().Sub(born) >= d.rotation.MaxAge
+	return old || f.Size()+n > d.rotation.MaxFileBytes
+}
+
+// rotate moves the file name away and returns the list of files as it is then.
+func (d *dumpFiles) rotate(name string, files []fs.FileInfo) ([]fs.FileInfo, error) {
+	at := d.now().UTC()
+	taken := func(to string) bool {
+		return slices.ContainsFunc(files, func(f fs.FileInfo) bool { return f.Name() == to })
+	}
+	rotated := func() string {
+		return strings.TrimSuffix(name, ".log") + "-" + at.Format(stampLayout) + ".log"
+	}
+	for taken(rotated()) {
+		at = at.Add(1)
+	}
+	if err := d.folder.Rename(name, rotated()); err != nil {
+		return nil, fmt.Errorf("rotate dump file: %w", err)
+	}
+	delete(d.born, name)
+	files, err := d.folder.List()
+	if err != nil {
+		return nil, fmt.Errorf("list dump files: %w", err)
+	}
+	return files, nil
+}
+
+// makeRoom removes the oldest rotated files until n more bytes keep to the total, and returns the total before them.
+func (d *dumpFiles) makeRoom(files []fs.FileInfo, n int64) (int64, error) {
+	total := totalBytes(files)
+	files = slices.DeleteFunc(files, func(f fs.FileInfo) bool { return !rotatedName.MatchString(f.Name()) })
+	slices.SortFunc(files, func(a, b fs.FileInfo) int {
+		return cmp.Compare(rotatedName.FindStringSubmatch(a.Name())[1], rotatedName.FindStringSubmatch(b.Name())[1])
+	})
+	for _, f := range files {
+		if total+n <= d.rotation.MaxTotalBytes {
+			break
+		}
+		if err := d.folder.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return total, fmt.Errorf("remove rotated dump file: %w", err)
+		}
+		total -= f.Size()
+	}
+	return total, nil
+}
+
+// appendTo returns how many bytes the file has more than before: 0 after an error, unless what was half written could
+// not be taken back. It is then ended with a line break before the next line.
+func (d *dumpFiles) appendTo(name string, text []byte) (written int64, err error) {
+	f, err := d.folder.Open(name)
+	if err != nil {
+		return 0, fmt.Errorf("open dump file: %w", err)
+	}
+	defer func() {
+		if closeErr := f.Close(); closeErr != nil && err == nil {
+			err = fmt.Errorf("close dump file: %w", closeErr)
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("read size of dump file: %w", err)
+	}
+	if info.Mode().Perm() != fileMode {
+		if err := f.Chmod(fileMode); err != nil {
+			return 0, fmt.Errorf("set mode of dump file: %w", err)
+		}
+	}
+	size := info.Size()
+	if size == 0 {
+		d.born[name] = d.now()
+	} else if torn, err := endsTorn(f, size); err != nil {
+		return 0, fmt.Errorf("read end of dump file: %w", err)
+	} else if torn {
+		text = append([]byte{'\n'}, text...)
+	}
+	n, err := f.Write(text)
+	if err == nil {
+		return int64(n), nil
+	}
+	err = fmt.Errorf("append to dump file %s: %w", name, err)
+	if truncateErr := f.Truncate(size); truncateErr != nil {
+		return int64(n), errors.Join(err, fmt.Errorf("take back half a line: %w", truncateErr))
+	}
+	return 0, err
+}
+
+// endsTorn reports whether the last line has no end.
+func endsTorn(f io.ReaderAt, size int64) (bool, error) {
+	var last [1]byte
+	if _, err := f.ReadAt(last[:], size-1); err != nil {
+		return false, err
+	}
+	return last[0] != '\n', nil
+}
+
+func totalBytes(files []fs.FileInfo) int64 {
+	total := int64(0)
+	for _, f := range files {
+		total += f.Size()
+	}
+	return total
+}
+
+// rootFolder is a dumpFolder of the file system. Names that lead out of it by a symbolic link are refused.
+type rootFolder struct{ root *os.Root }
+
+func (r rootFolder) Open(name string) (appendFile, error) {
+	return r.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, fileMode)
+}
+
+func (r rootFolder) Rename(from, to string) error { return r.root.Rename(from, to) }
+
+func (r rootFolder) Remove(name string) error { return r.root.Remove(name) }
+
+// List returns the dump files, rotated ones included.
+func (r rootFolder) List() ([]fs.FileInfo, error) {
+	entries, err := fs.ReadDir(r.root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	var files []fs.FileInfo
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case name == portraitFile, name == memDumpFile, name == staticFile, rotatedName.MatchString(name):
+		default:
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode().IsRegular() {
+			files = append(files, info)
+		}
+	}
+	return files, nil
+}

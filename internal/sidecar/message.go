@@ -1,0 +1,147 @@
+package sidecar
+
+import (
+	"time"
+
+	"l4dump/strategy"
+)
+
+// Strategy is a strategy as the API carries it: the object that strategy.ParseStrategy reads, FORCE_OFF included.
+type Strategy strategy.Strategy
+
+// MarshalJSON writes the five keys.
+func (s Strategy) MarshalJSON() ([]byte, error) { return strategy.Strategy(s).AppendJSON(nil), nil }
+
+// UnmarshalJSON reads them; the error is a strategy.Faults.
+func (s *Strategy) UnmarshalJSON(text []byte) error {
+	read, err := strategy.ParseStrategy(text, true)
+	if err != nil {
+		return err
+	}
+	*s = Strategy(read)
+	return nil
+}
+
+// State is the answer to GET /v1/state: what strategy.ParseState reads, and more for people.
+type State struct {
+	Version   int       `json:"version"`   // strategy.StateVersion
+	Usage     *Usage    `json:"usage"`     // nil while nothing is measured
+	Global    *Strategy `json:"global"`    // nil where there is none
+	Revision  int64     `json:"revision"`  // of the global strategy: each change adds one
+	By        string    `json:"by"`        // who made it: "api", "file:PATH", or empty before the first
+	At        time.Time `json:"at"`        // when it was made; zero before the first
+	Strategy  Strategy  `json:"strategy"`  // that applies
+	Recording bool      `json:"recording"` // a window is open and nothing is in the way
+	Reason    string    `json:"reason"`    // why not, or "recorded": a strategy.Reason
+	Window    Window    `json:"window"`
+}
+
+// Usage is a reading of CPU and memory.
+type Usage struct {
+	CPU    UsageFigure `json:"cpu"`
+	Memory UsageFigure `json:"memory"`
+}
+
+// UsageFigure is one measured percentage, with its source and its age when the answer was written.
+type UsageFigure struct {
+	Percent   float64 `json:"percent"`
+	Source    string  `json:"source"`
+	AgeMillis int64   `json:"age_ms"`
+}
+
+// Window is the sampling window that began last.
+type Window struct {
+	ID    string    `json:"id"` // a UUID
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	Next  time.Time `json:"next"` // when the next one starts
+	Open  bool      `json:"open"` // End is yet to come; says nothing of the switch
+}
+
+// CurrentWindow is the answer to GET /v1/windows/current.
+type CurrentWindow struct {
+	Window
+	Recording bool     `json:"recording"`
+	Reason    string   `json:"reason"`
+	Portraits []string `json:"portraits"` // the business types that this window has already
+}
+
+// Global is the answer to GET, PUT and DELETE of /v1/strategy/global.
+type Global struct {
+	Strategy  *Strategy `json:"strategy"` // nil where there is none
+	Revision  int64     `json:"revision"`
+	By        string    `json:"by"`
+	At        time.Time `json:"at"`
+	Persisted bool      `json:"persisted"` // it is on disk; false where the disk refused it, and it is tried again
+}
+
+// Portrait is the answer to an accepted portrait.
+type Portrait struct {
+	Window string `json:"window"` // a UUID
+	Type   string `json:"type"`
+	Port   int    `json:"port"`
+	Bytes  int    `json:"bytes"` // of the line that was written
+}
+
+// Status is the answer to GET /v1/status, for people.
+type Status struct {
+	Version      int                 `json:"version"`
+	Time         time.Time           `json:"time"`
+	Recording    bool                `json:"recording"`
+	Reason       string              `json:"reason"`
+	Why          string              `json:"why"` // Reason as a sentence
+	Usage        *Usage              `json:"usage"`
+	Strategy     Strategy            `json:"strategy"`
+	Window       Window              `json:"window"`
+	Global       Global              `json:"global"`
+	StrategyFile *StrategyFileStatus `json:"strategy_file,omitempty"` // where one is watched
+	Plugins      []PluginStatus      `json:"plugins"`                 // that polled lately
+	Envoy        *EnvoyStatus        `json:"envoy,omitempty"`         // where its admin address is known
+	Files        FilesStatus         `json:"files"`
+}
+
+// PluginStatus is what one configuration of the plugin told, and what applies to it.
+type PluginStatus struct {
+	Plugin      string   `json:"plugin"`
+	Reported    string   `json:"reported"`    // its own reason
+	Application Strategy `json:"application"` // its own strategy
+	Strategy    Strategy `json:"strategy"`    // merged with the global one
+	Recording   bool     `json:"recording"`
+	Reason      string   `json:"reason"`
+	AgeMillis   int64    `json:"age_ms"` // since it polled
+}
+
+// StrategyFileStatus is the state of the watched strategy file.
+type StrategyFileStatus struct {
+	Path    string  `json:"path"`
+	Present bool    `json:"present"`
+	Valid   bool    `json:"valid"`
+	Faults  []Fault `json:"faults,omitempty"`
+}
+
+// Fault is one thing that is wrong with a strategy.
+type Fault struct {
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+// EnvoyStatus is what Envoy's admin interface says of the plugin.
+type EnvoyStatus struct {
+	Counters map[string]uint64 `json:"counters"`
+	Error    string            `json:"error,omitempty"` // why there are none
+}
+
+// FilesStatus is the state of the dump files.
+type FilesStatus struct {
+	Dir   string `json:"dir"`
+	Bytes int64  `json:"bytes"`           // of all dump files, rotated ones included
+	Error string `json:"error,omitempty"` // why the last line was not written
+}
+
+func faultsOf(faults strategy.Faults) []Fault {
+	list := make([]Fault, len(faults))
+	for i, f := range faults {
+		list[i] = Fault{Path: f.Path, Message: f.Message}
+	}
+	return list
+}

@@ -1,0 +1,215 @@
+package sidecar
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// storeVersion is the version of the state file.
+const storeVersion = 1
+
+// maxStoreBytes is the longest state file that is read.
+const maxStoreBytes = 1 << 20
+
+// writtenByAPI is the author of what came through the API.
+const writtenByAPI = "api"
+
+// globalRecord is the global strategy with its origin, as the state file holds it.
+type globalRecord struct {
+	Version  int       `json:"version"`
+	Revision int64     `json:"revision"`
+	Strategy *Strategy `json:"strategy"`
+	By       string    `json:"by"`
+	At       time.Time `json:"at"`
+	// FileDigest is the SHA-256 of the watched file's content that was last taken over, in hex. The same content is no
+	// new write, so that a restart does not undo what came through the API since.
+	FileDigest string `json:"file_sha256,omitempty"`
+}
+
+// store keeps the global strategy. What it returns is always the whole of one write.
+type store struct {
+	path  string
+	now   func() time.Time
+	write func(path string, data []byte) error
+
+	mu        sync.Mutex
+	record    globalRecord
+	persisted bool
+}
+
+// openStore reads the state file at path, or starts with no global strategy where there is none. A damaged file is an
+// error that names it, and is left as it is: what it forbade may matter, so a person decides.
+func openStore(path string, now func() time.Time) (*store, error) {
+	s := &store{
+		path: path, now: now, write: writeFileAtomically, persisted: true,
+		record: globalRecord{Version: storeVersion},
+	}
+	data, err := readFileLimited(path, maxStoreBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read state file: %w", err)
+	}
+	if s.record, err = parseRecord(data); err != nil {
+		return nil, fmt.Errorf("parse state file %s: %w; repair it, or move it away to start without a global strategy",
+			path, err)
+	}
+	return s, nil
+}
+
+func parseRecord(data []byte) (globalRecord, error) {
+	var r globalRecord
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return globalRecord{}, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return globalRecord{}, errors.New("want one JSON object and nothing after it")
+	}
+	if r.Version != storeVersion {
+		return globalRecord{}, fmt.Errorf("version: want %d, got %d", storeVersion, r.Version)
+	}
+	if r.Revision < 0 {
+		return globalRecord{}, fmt.Errorf("revision: want 0 or more, got %d", r.Revision)
+	}
+	return r, nil
+}
+
+// get returns the last write, and whether it is on disk.
+func (s *store) get() (globalRecord, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record, s.persisted
+}
+
+// set makes global the global strategy; nil is none. It applies even where the disk refuses it, since FORCE_OFF must
+// not depend on a free disk: the error then says so, and retry tries again.
+func (s *store) set(global *Strategy, by string) (globalRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.record
+	r.Revision++
+	r.Strategy, r.By, r.At = global, by, s.now().UTC().Round(0)
+	return r, s.replace(r)
+}
+
+// setFromFile is set for the content of the watched file, with its digest. It reports whether that was a new write.
+func (s *store) setFromFile(global Strategy, by, digest string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.record.FileDigest == digest {
+		return false, nil
+	}
+	r := s.record
+	r.Revision++
+	r.Strategy, r.By, r.At, r.FileDigest = &global, by, s.now().UTC().Round(0), digest
+	return true, s.replace(r)
+}
+
+// removeFile notes that the watched file is gone: where by was the last to write, there is no global strategy then. It
+// reports whether that changed the record, and whether it removed the strategy.
+func (s *store) removeFile(by string) (changed, cleared bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.record
+	cleared = r.By == by && r.Strategy != nil
+	if !cleared && r.FileDigest == "" {
+		return false, false, nil
+	}
+	r.FileDigest = ""
+	if cleared {
+		r.Revision++
+		r.Strategy, r.At = nil, s.now().UTC().Round(0)
+	}
+	return true, cleared, s.replace(r)
+}
+
+// retry writes what the disk refused before. It reports whether there was something to write.
+func (s *store) retry() (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.persisted {
+		return false, nil
+	}
+	return true, s.replace(s.record)
+}
+
+func (s *store) replace(r globalRecord) error {
+	r.Version = storeVersion
+	s.record = r
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode state: %w", err)
+	}
+	err = s.write(s.path, append(data, '\n'))
+	s.persisted = err == nil
+	if err != nil {
+		return fmt.Errorf("write state file: %w", err)
+	}
+	return nil
+}
+
+// writeFileAtomically replaces the file at path: whoever reads it, after a crash too, finds all of the old content or
+// all of the new.
+func writeFileAtomically(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename in dir outlive a crash of the machine.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// readFileLimited reads a regular file of at most limit bytes.
+func readFileLimited(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path) // first: to open a named pipe would block
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: want a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: want at most %d bytes", path, limit)
+	}
+	return data, nil
+}

@@ -1,0 +1,56 @@
+package sidecar
+
+import (
+	"math"
+	"time"
+)
+
+// Figure is one measured percentage.
+type Figure struct {
+	Percent float64   // 0 to 100
+	Source  string    // what was measured, as "host:/proc/stat"
+	Taken   time.Time // when
+}
+
+// UsageSource is where CPU and memory come from. Latest returns the last reading at once, and false while there is
+// none; it is called by many goroutines.
+type UsageSource interface {
+	Latest() (cpu, memory Figure, ok bool)
+}
+
+// reading is both figures at one moment.
+type reading struct {
+	cpu, memory Figure
+	ok          bool
+}
+
+// read takes the latest reading of source. Figures that are no percentages are none.
+func read(source UsageSource) reading {
+	if source == nil {
+		return reading{}
+	}
+	cpu, memory, ok := source.Latest()
+	if !ok || math.IsNaN(cpu.Percent) || math.IsNaN(memory.Percent) {
+		return reading{}
+	}
+	cpu.Percent = min(max(cpu.Percent, 0), 100)
+	memory.Percent = min(max(memory.Percent, 0), 100)
+	return reading{cpu: cpu, memory: memory, ok: true}
+}
+
+// fresh reports whether both figures are known and not older than staleAfter.
+func (r reading) fresh(now time.Time, staleAfter time.Duration) bool {
+	return r.ok && now.Sub(r.cpu.Taken) <= staleAfter && now.Sub(r.memory.Taken) <= staleAfter
+}
+
+// message returns the reading as the API shows it, or nil.
+func (r reading) message(now time.Time) *Usage {
+	if !r.ok {
+		return nil
+	}
+	return &Usage{CPU: r.cpu.message(now), Memory: r.memory.message(now)}
+}
+
+func (f Figure) message(now time.Time) UsageFigure {
+	return UsageFigure{Percent: f.Percent, Source: f.Source, AgeMillis: max(now.Sub(f.Taken).Milliseconds(), 0)}
+}
