@@ -1,0 +1,519 @@
+package capture
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"l4dump/record"
+)
+
+const faultOfA = ": connection 9f0c6a1be3d2a417-2a: "
+
+// TestAnyOrder decodes permutations of a dump: the connections are the same, and nothing is wrong with them.
+func TestAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var log []string
+		want := map[rawFile]string{}
+		records := map[record.ConnID][]string{}
+		for number := range rapid.IntRange(1, 4).Draw(t, "connections") {
+			r := newRecorder(record.ConnID{VM: 7, Number: uint64(number + 1)})
+			lines := []string{r.open()}
+			for range rapid.IntRange(0, 12).Draw(t, "records") {
+				d := record.Direction(rapid.IntRange(0, 1).Draw(t, "direction"))
+				payload := rapid.StringN(0, 20, 80).Draw(t, "payload")
+				lines = append(lines, r.data(d, payload))
+				want[rawFile{r.header.Conn, d}] += payload
+			}
+			lines = append(lines, r.close())
+			for seq, line := range lines {
+				kind := strings.Fields(line)[2]
+				records[r.header.Conn] = append(records[r.header.Conn], fmt.Sprintf("%s #%d %s", r.header.Conn, seq, kind))
+			}
+			log = append(log, lines...)
+		}
+		log = rapid.Permutation(log).Draw(t, "order")
+
+		var c collector
+		d := NewDecoder(&c, Options{})
+		require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
+		require.NoError(t, d.Finish())
+		require.Empty(t, c.faults)
+		for id, want := range records {
+			got := slices.DeleteFunc(slices.Clone(c.records), func(s string) bool { return !strings.HasPrefix(s, id.String()+" ") })
+			require.Equal(t, want, got)
+		}
+		require.Len(t, c.records, len(log))
+		for file, want := range want {
+			require.Equal(t, want, c.streams[file])
+		}
+		require.Empty(t, d.assembler.conns)
+		require.Zero(t, d.assembler.heldRecords)
+		require.Zero(t, d.assembler.heldBytes)
+		require.Zero(t, d.assembler.recent.Len())
+		require.Zero(t, d.assembler.waiting.Len())
+	})
+}
+
+// TestEachLossIsReported leaves out each record of a connection, alone and with the next one.
+func TestEachLossIsReported(t *testing.T) {
+	lines := conversation(connA)
+	noClose := "no close record: it was still open, or the log ends early"
+	for _, row := range []struct {
+		name string
+		log  []string
+		want []string
+	}{
+		{"nothing", lines, nil},
+		{"open", lines[1:], []string{"log:1:1" + faultOfA + "the log begins at its record 1: what came before is missing"}},
+		{"open and data", lines[2:], []string{
+			"log:1:1" + faultOfA + "the log begins at its record 2: what came before is missing",
+			"log:1:1" + faultOfA + "bytes 0-17 of downstream are missing with the lost records",
+			"log:4:1" + faultOfA + "the lost records held 18 bytes of downstream",
+		}},
+		{"data", without(lines, 1), []string{
+			"log:2:1" + faultOfA + "record 1 is missing",
+			"log:2:1" + faultOfA + "bytes 0-17 of downstream are missing with the lost records",
+			"log:5:1" + faultOfA + "the lost records held 18 bytes of downstream",
+		}},
+		{"data and end", without(lines, 1, 2), []string{
+			"log:2:1" + faultOfA + "records 1-2 are missing",
+			"log:4:1" + faultOfA + "the lost records held 18 bytes of downstream",
+		}},
+		{"end", without(lines, 2), []string{"log:3:1" + faultOfA + "record 2 is missing"}},
+		{"other data", without(lines, 3), []string{
+			"log:4:1" + faultOfA + "record 3 is missing",
+			"log:4:1" + faultOfA + "bytes 0-27 of upstream are missing with the lost records",
+			"log:5:1" + faultOfA + "the lost records held 28 bytes of upstream",
+		}},
+		{"two apart", without(lines, 1, 4), []string{
+			"log:2:1" + faultOfA + "record 1 is missing",
+			"log:2:1" + faultOfA + "bytes 0-17 of downstream are missing with the lost records",
+			"log:4:1" + faultOfA + "record 4 is missing",
+			"log:4:1" + faultOfA + "the lost records held 18 bytes of downstream",
+		}},
+		{"close", without(lines, 5), []string{"log:5:1" + faultOfA + noClose}},
+		{"everything but the first data", lines[1:2], []string{
+			"log:1:1" + faultOfA + "the log begins at its record 1: what came before is missing",
+			"log:1:1" + faultOfA + noClose,
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, stats := decode(t, Options{}, logOf(row.log))
+			require.Equal(t, row.want, got.faults)
+			require.Equal(t, uint64(len(row.want)), stats.Faults)
+			require.Len(t, got.records, len(row.log), "all that is there is handed on")
+		})
+	}
+}
+
+func without(lines []string, left ...int) []string {
+	var rest []string
+	for i, line := range lines {
+		if !slices.Contains(left, i) {
+			rest = append(rest, line)
+		}
+	}
+	return rest
+}
+
+// TestLossInALongDump leaves single records out of a shuffled dump with many connections.
+func TestLossInALongDump(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var log, want []string
+	for number := range 50 {
+		r := newRecorder(record.ConnID{VM: 7, Number: uint64(number + 1)})
+		lines := []string{r.open()}
+		for range 20 {
+			lines = append(lines, r.data(record.Downstream, "bytes"))
+		}
+		lines = append(lines, r.close())
+		lost := 1 + random.IntN(20)
+		want = append(want, fmt.Sprintf("connection %s: record %d is missing", r.header.Conn, lost))
+		log = append(log, without(lines, lost)...)
+	}
+	random.Shuffle(len(log), func(i, j int) { log[i], log[j] = log[j], log[i] })
+	got, _ := decode(t, Options{}, logOf(log))
+	var lost []string
+	for _, fault := range got.faults {
+		if _, text, _ := strings.Cut(fault, ": "); strings.HasSuffix(text, " is missing") {
+			lost = append(lost, text)
+		}
+	}
+	require.ElementsMatch(t, want, lost)
+	require.Len(t, got.records, len(log))
+}
+
+func TestRepeatedRecords(t *testing.T) {
+	lines := conversation(connA)
+	r := newRecorder(connA)
+	r.open()
+	other := r.data(record.Downstream, "GET / HTTP/1.0\r\n\rX")
+	r = newRecorder(connA)
+	r.open()
+	r.data(record.Downstream, "GET / HTTP/1.0\r\n\r\n")
+	r.offsets[0] = 0
+	again := r.data(record.Downstream, "GET / HTTP/1.0\r\n\r\n")
+	r = newRecorder(connA)
+	r.open()
+	r.data(record.Downstream, "GET / HTTP/1.0\r\n\r\n")
+	r.offsets[0] = 17
+	overlap := r.data(record.Downstream, "\nmore")
+	for _, row := range []struct {
+		name string
+		log  []string
+		want []string
+	}{
+		{"same line", insert(lines, 2, lines[1]), []string{"record 1 is a duplicate: skipped"}},
+		{"same line before its turn", insert(lines, 1, lines[2], lines[2]), []string{
+			"record 2 is a duplicate: skipped",
+			"record 2 is a duplicate: skipped",
+		}},
+		{"same line after the close", append(slices.Clone(lines), lines[1]), []string{
+			"record 1 is a duplicate: skipped",
+		}},
+		{"same number, other bytes", insert(lines, 2, other), []string{
+			"record 1 contradicts what was recorded before: skipped",
+		}},
+		{"same number after the close, other bytes", append(slices.Clone(lines), other), []string{
+			"record 1 contradicts what was recorded before: skipped",
+		}},
+		{"same bytes with the next number", []string{lines[0], lines[1], again}, []string{
+			"record 2 is a duplicate: skipped",
+			"no close record: it was still open, or the log ends early",
+		}},
+		{"bytes that overlap", []string{lines[0], lines[1], overlap}, []string{
+			"record 2 contradicts what was recorded before: skipped",
+			"no close record: it was still open, or the log ends early",
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, _ := decode(t, Options{}, logOf(row.log))
+			require.Equal(t, row.want, texts(got.faults))
+			require.Equal(t, "GET / HTTP/1.0\r\n\r\n", got.streams[rawFile{connA, record.Downstream}])
+		})
+	}
+
+	t.Run("after the close record", func(t *testing.T) {
+		r := newRecorder(connA)
+		log := []string{r.open(), r.close(), r.data(record.Downstream, "x")}
+		r.step()
+		log = append(log, r.data(record.Downstream, "y"))
+		for _, log := range [][]string{log, {log[2], log[3], log[0], log[1]}} {
+			got, _ := decode(t, Options{}, logOf(log))
+			require.Equal(t, []string{"record 2 follows the close record: skipped", "record 4 follows the close record: skipped"},
+				texts(got.faults))
+			require.Len(t, got.records, 2)
+		}
+	})
+	t.Run("too late to compare", func(t *testing.T) {
+		limits := Limits{HistoryRecords: 2}
+		got, _ := decode(t, Options{Limits: limits}, logOf(insert(lines, 4, lines[0])))
+		require.Equal(t, []string{
+			"log:5:1" + faultOfA + "record 0 comes once more, too late to compare it with the first: skipped",
+		}, got.faults)
+	})
+	t.Run("closed connection that is forgotten", func(t *testing.T) {
+		log := append(append(conversation(connA), conversation(connB)...), lines[1])
+		got, _ := decode(t, Options{Limits: Limits{ClosedConnections: 2}}, logOf(log))
+		require.Equal(t, []string{"record 1 is a duplicate: skipped"}, texts(got.faults))
+
+		got, _ = decode(t, Options{Limits: Limits{ClosedConnections: 1}}, logOf(log))
+		require.Equal(t, []string{
+			"the log begins at its record 1: what came before is missing",
+			"no close record: it was still open, or the log ends early",
+		}, texts(got.faults))
+	})
+}
+
+// texts returns faults without their places and connections.
+func texts(faults []string) []string {
+	var rest []string
+	for _, fault := range faults {
+		parts := strings.SplitN(fault, ": ", 3)
+		rest = append(rest, parts[len(parts)-1])
+	}
+	return rest
+}
+
+func insert(lines []string, at int, more ...string) []string {
+	return slices.Insert(slices.Clone(lines), at, more...)
+}
+
+// TestReorderBounds has a record wait for one that comes behind just as many others as may be held, and one more.
+func TestReorderBounds(t *testing.T) {
+	r := newRecorder(connA)
+	log := []string{r.open()}
+	for range 6 {
+		log = append(log, r.data(record.Downstream, "0123456789"))
+	}
+	log = append(log, r.close())
+	late := func(at int) string { // record 1 comes as line at
+		return logOf(insert(without(log, 1), at-1, log[1]))
+	}
+	want := "0123456789" + strings.Repeat("0123456789", 5)
+	for _, row := range []struct {
+		name   string
+		limits Limits
+		at     int
+		lost   bool
+	}{
+		{"records at the bound", Limits{HeldRecords: 3}, 5, false},
+		{"records exceed it by 1", Limits{HeldRecords: 3}, 6, true},
+		{"bytes at the bound", Limits{HeldBytes: 30}, 5, false},
+		{"bytes exceed it by 10", Limits{HeldBytes: 30}, 6, true},
+		{"bytes exceed it by 1", Limits{HeldBytes: 29}, 5, true},
+		{"one record above the bound", Limits{HeldBytes: 9}, 3, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, _ := decode(t, Options{Limits: row.limits}, late(row.at))
+			if !row.lost {
+				require.Empty(t, got.faults)
+				require.Equal(t, want, got.streams[rawFile{connA, record.Downstream}])
+				return
+			}
+			require.Equal(t, []string{
+				"record 1 is missing",
+				"bytes 0-9 of downstream are missing with the lost records",
+				"record 1 comes after it was declared missing: skipped",
+				"the lost records held 10 bytes of downstream",
+			}, texts(got.faults))
+			require.Equal(t, want[10:], got.streams[rawFile{connA, record.Downstream}])
+		})
+	}
+
+	t.Run("the connection that waits longest goes on", func(t *testing.T) {
+		a, b := conversation(connA), conversation(connB)
+		log := []string{a[0], b[0], a[2], b[2], b[3], a[1], b[1], b[4], b[5], a[3], a[4], a[5]}
+		got, _ := decode(t, Options{Limits: Limits{HeldRecords: 2}}, logOf(log))
+		require.Equal(t, []string{
+			"log:3:1" + faultOfA + "record 1 is missing",
+			"log:3:1" + faultOfA + "bytes 0-17 of downstream are missing with the lost records",
+			"log:6:1" + faultOfA + "record 1 comes after it was declared missing: skipped",
+			"log:12:1" + faultOfA + "the lost records held 18 bytes of downstream",
+		}, got.faults)
+	})
+}
+
+func TestOpenConnectionsBound(t *testing.T) {
+	conns := [][]string{conversation(connA), conversation(connB), conversation(record.ConnID{VM: 1, Number: 1})}
+	interleaved := func(n int) (log []string) {
+		for i := range conns[0] {
+			for _, lines := range conns[:n] {
+				log = append(log, lines[i])
+			}
+		}
+		return log
+	}
+	got, _ := decode(t, Options{Limits: Limits{OpenConnections: 2}}, logOf(interleaved(2)))
+	require.Empty(t, got.faults)
+
+	log := []string{conns[0][0], conns[1][0], conns[0][2], conns[0][1], conns[2][0]}
+	got, _ = decode(t, Options{Limits: Limits{OpenConnections: 2}, LossTimeout: 1}, logOf(log))
+	require.Equal(t, []string{
+		"log:2:1: connection 9f0c6a1be3d2a417-2b: forgotten to make room: too many connections are open",
+	}, got.faults)
+
+	log = []string{conns[0][0], conns[0][2], conns[1][0]}
+	got, _ = decode(t, Options{Limits: Limits{OpenConnections: 1}}, logOf(log))
+	require.Equal(t, []string{
+		"record 1 is missing", "bytes 0-17 of downstream are missing with the lost records",
+		"forgotten to make room: too many connections are open",
+		"no close record: it was still open, or the log ends early",
+	}, texts(got.faults))
+}
+
+// TestLedger holds what the recorder counted against what it wrote.
+func TestLedger(t *testing.T) {
+	nothing := record.Ledger{}
+	for _, row := range []struct {
+		name string
+		skip uint64 // bytes between the two data records of five bytes
+		down record.Ledger
+		want []string
+	}{
+		{"everything kept", 0, record.Ledger{Seen: 10, Kept: 10}, nil},
+		{"dropped in the middle", 100, record.Ledger{Seen: 110, Kept: 10, Dropped: []record.Drop{{Reason: "budget", Bytes: 90}, {Reason: "window_closed", Bytes: 10}}}, []string{
+			"bytes 5-104 of downstream are not recorded: dropped by the recorder",
+			"the recorder dropped 100 bytes of downstream: budget 90, window_closed 10",
+		}},
+		{"one byte dropped at the end", 0, record.Ledger{Seen: 11, Kept: 10, Dropped: []record.Drop{{Reason: "budget", Bytes: 1}}}, []string{
+			"the recorder dropped 1 byte of downstream: budget 1",
+		}},
+		{"one byte dropped in the middle", 1, record.Ledger{Seen: 11, Kept: 10, Dropped: []record.Drop{{Reason: "budget", Bytes: 1}}}, []string{
+			"byte 5 of downstream is not recorded: dropped by the recorder",
+			"the recorder dropped 1 byte of downstream: budget 1",
+		}},
+		{"more kept than there is", 0, record.Ledger{Seen: 11, Kept: 11}, []string{
+			"downstream: close record and data records disagree on the bytes that were kept",
+		}},
+		{"less kept than there is", 0, record.Ledger{Seen: 9, Kept: 9}, []string{
+			"downstream: close record and data records disagree on the bytes that were kept",
+		}},
+		{"numbers that do not add up", 0, record.Ledger{Seen: 11, Kept: 10}, []string{
+			"downstream: close record's numbers do not add up: seen is not kept and dropped",
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRecorder(connA)
+			log := []string{r.open(), r.data(record.Downstream, "12345")}
+			r.offsets[0] += row.skip
+			log = append(log, r.data(record.Downstream, "67890"), r.closeWith(row.down, nothing))
+			got, _ := decode(t, Options{}, logOf(log))
+			require.Equal(t, row.want, texts(got.faults))
+			require.Len(t, got.records, 4)
+		})
+	}
+	t.Run("end behind what was recorded", func(t *testing.T) {
+		r := newRecorder(connA)
+		log := []string{r.open(), r.data(record.Downstream, "12345")}
+		r.offsets[0]++
+		log = append(log, r.end(record.Downstream))
+		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+		require.Equal(t, []string{"byte 5 of downstream is not recorded: dropped by the recorder"}, texts(got.faults))
+	})
+	t.Run("end before what was recorded", func(t *testing.T) {
+		r := newRecorder(connA)
+		log := []string{r.open(), r.data(record.Downstream, "12345")}
+		r.offsets[0]--
+		log = append(log, r.end(record.Downstream))
+		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+		require.Equal(t, []string{"downstream: end record lies before bytes that were recorded"}, texts(got.faults))
+	})
+	t.Run("first record that is not the open record", func(t *testing.T) {
+		got, _ := decode(t, Options{LossTimeout: 1}, newRecorder(connA).data(record.Downstream, "x"))
+		require.Equal(t, []string{"record 0 is not its open record"}, texts(got.faults))
+	})
+}
+
+// TestGapAfterALoss holds that a loss explains the next gap of a direction only.
+func TestGapAfterALoss(t *testing.T) {
+	r := newRecorder(connA)
+	log := []string{r.open(), r.data(record.Downstream, "0")}
+	r.data(record.Upstream, "lost")
+	log = append(log, r.data(record.Downstream, "1"))
+	r.offsets[0]++
+	log = append(log, r.data(record.Downstream, "3"), r.data(record.Upstream, "4"))
+	r.offsets[1]++
+	log = append(log, r.data(record.Upstream, "6"))
+	got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+	require.Equal(t, []string{
+		"record 2 is missing",
+		"byte 2 of downstream is not recorded: dropped by the recorder",
+		"bytes 0-3 of upstream are missing with the lost records",
+		"byte 5 of upstream is not recorded: dropped by the recorder",
+	}, texts(got.faults))
+}
+
+// TestManyLosses holds that what is remembered of lost records is bounded.
+func TestManyLosses(t *testing.T) {
+	r := newRecorder(connA)
+	log := []string{r.open()}
+	for range 2*maxSpans + 1 {
+		r.step()
+		log = append(log, r.data(record.Downstream, "x"))
+	}
+	var c collector
+	d := NewDecoder(&c, Options{Limits: Limits{HeldRecords: 1}})
+	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
+	require.Len(t, d.assembler.conns[connA].lost, maxSpans)
+	require.NoError(t, d.Finish())
+}
+
+// TestAllocations holds decoding to no allocation for each line, and counts what was written, so that doing nothing
+// fails.
+func TestAllocations(t *testing.T) {
+	dump := string(benchmarkDump(t))
+	for _, row := range []struct {
+		name   string
+		writer func(w *counter) Writer
+		least  int // bytes that are written
+	}{
+		{"json", func(w *counter) Writer { return NewJSONWriter(w) }, len(dump) / 2},
+		{"text", func(w *counter) Writer { return NewTextWriter(w, true) }, len(dump) * 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := new(counter)
+			h := &writing{writer: row.writer(w)}
+			d := NewDecoder(h, Options{})
+			allocations := testing.AllocsPerRun(1, func() {
+				w.n = 0
+				d.assembler = NewAssembler(h, Filter{}, Limits{})
+				require.NoError(t, d.Run(t.Context(), strings.NewReader(dump), "log"))
+				require.NoError(t, d.Finish())
+			})
+			require.Less(t, allocations, 512.0, "for 4096 data records")
+			require.Greater(t, w.n, row.least)
+			require.Empty(t, h.faults)
+		})
+	}
+}
+
+// counter is an io.Writer that counts bytes.
+type counter struct{ n int }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.n += len(b)
+	return len(b), nil
+}
+
+// FuzzDecode holds that no input makes the decoder panic, hold more than it may, or write what a terminal obeys.
+func FuzzDecode(f *testing.F) {
+	for _, line := range conversation(connA) {
+		f.Add([]byte(line+"\n"), uint8(7))
+		f.Add([]byte(criLine("stderr", "P", line[:40])+"\n"+criLine("stderr", "F", line[40:])+"\n"), uint8(40))
+	}
+	f.Add([]byte(logOf(conversation(connA))), uint8(1))
+	f.Add([]byte(dockerLine("stderr", `\"`)+dockerLine("stderr", "x\n")), uint8(9))
+	f.Add([]byte("[0193577d-4980-801e-ac6c-3464756d7000][80]1b 5b"), uint8(255))
+	limits := Limits{HeldRecords: 3, HeldBytes: 64, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
+	f.Fuzz(func(t *testing.T, input []byte, size uint8) {
+		var text, json strings.Builder
+		h := &checking{t: t, writers: []Writer{NewTextWriter(&text, false), NewJSONWriter(&json)}}
+		d := NewDecoder(h, Options{Limits: limits})
+		h.assembler = d.assembler
+		require.NoError(t, d.Run(t.Context(), &pieces{text: string(input), size: int(size) + 1}, "log"))
+		require.NoError(t, d.Finish())
+		require.Zero(t, d.assembler.heldRecords)
+		require.Zero(t, d.assembler.heldBytes)
+		for _, out := range []string{text.String(), json.String(), h.faults.String()} {
+			require.NotRegexp(t, `[^\n -~]`, out)
+		}
+	})
+}
+
+// checking is a Handler that holds the assembler to its limits.
+type checking struct {
+	t         *testing.T
+	assembler *Assembler
+	writers   []Writer
+	faults    strings.Builder
+}
+
+func (c *checking) Record(r *record.Record, _ Place) error {
+	require.LessOrEqual(c.t, c.assembler.heldRecords, c.assembler.limits.HeldRecords+1)
+	require.LessOrEqual(c.t, len(c.assembler.conns), c.assembler.limits.OpenConnections)
+	require.LessOrEqual(c.t, len(c.assembler.closed.conns), c.assembler.limits.ClosedConnections)
+	for _, w := range c.writers {
+		require.NoError(c.t, w.WriteRecord(r))
+	}
+	return nil
+}
+
+func (c *checking) Layotto(window record.UUID, port uint16, payload []byte, _ Place) error {
+	return c.writers[0].WriteLayotto(window, port, payload)
+}
+
+func (c *checking) Fault(f Fault) { fmt.Fprintln(&c.faults, f) }
+
+func (c *checking) Flush() error {
+	for _, w := range c.writers {
+		require.NoError(c.t, w.Flush())
+	}
+	return nil
+}

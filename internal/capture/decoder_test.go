@@ -1,0 +1,470 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"l4dump/record"
+)
+
+// wantConversation is what conversation(connA) decodes to.
+var wantConversation = struct {
+	records []string
+	streams map[rawFile]string
+	stats   Stats
+}{
+	records: []string{
+		"9f0c6a1be3d2a417-2a #0 open", "9f0c6a1be3d2a417-2a #1 data", "9f0c6a1be3d2a417-2a #2 end",
+		"9f0c6a1be3d2a417-2a #3 data", "9f0c6a1be3d2a417-2a #4 end", "9f0c6a1be3d2a417-2a #5 close",
+	},
+	streams: map[rawFile]string{
+		{connA, record.Downstream}: "GET / HTTP/1.0\r\n\r\n",
+		{connA, record.Upstream}:   "HTTP/1.0 200 OK\r\n\r\n\x00\x1b[31mred",
+	},
+	stats: Stats{Records: 6, Connections: 1, Bytes: [2]uint64{18, 28}},
+}
+
+func criLine(stream, tag, text string) string { return criTime + " " + stream + " " + tag + " " + text }
+
+func dockerLine(stream, text string) string {
+	return `{"log":` + strconv.Quote(text) + `,"stream":"` + stream + `","time":"` + criTime + `"}`
+}
+
+// TestLogShapes reads the same records out of every shape of log line.
+func TestLogShapes(t *testing.T) {
+	istio := func(line string) string { return istioPrefix + line + istioSuffix }
+	istioJSON := func(line string) string {
+		return `{"level":"info","time":"2026-11-23T01:23:51.887000Z","scope":"envoy wasm",` +
+			`"msg":"wasm log l4dump l4dump l4dump-v1: ` + line + `","thread":"24351"}`
+	}
+	for _, row := range []struct {
+		name  string
+		shape func(line string) string
+	}{
+		{"record alone", func(line string) string { return line }},
+		{"Envoy", func(line string) string { return envoyPrefix + line }},
+		{"Envoy with CRLF", func(line string) string { return envoyPrefix + line + "\r" }},
+		{"Istio", istio},
+		{"Istio JSON", istioJSON},
+		{"CRI", func(line string) string { return criLine("stderr", "F", istio(line)) }},
+		{"CRI with time zone and further tags", func(line string) string {
+			return "2026-11-23T02:23:51.887123456+01:00 stdout F:x:y " + line
+		}},
+		{"CRI around JSON", func(line string) string { return criLine("stdout", "F", istioJSON(line)) }},
+		{"CRI in parts", func(line string) string {
+			line = istio(line)
+			return criLine("stderr", "P", line[:100]) + "\n" + criLine("stderr", "P", line[100:200]) + "\n" +
+				criLine("stderr", "F", line[200:])
+		}},
+		{"CRI whose last part is empty", func(line string) string {
+			return criLine("stderr", "P", line) + "\n" + criTime + " stderr F"
+		}},
+		{"Docker", func(line string) string { return dockerLine("stderr", istio(line)+"\n") }},
+		{"Docker around JSON", func(line string) string { return dockerLine("stdout", istioJSON(line)+"\n") }},
+		{"Docker in parts", func(line string) string {
+			line = istio(line)
+			return dockerLine("stderr", line[:150]) + "\n" + dockerLine("stderr", line[150:]+"\n")
+		}},
+		{"JSON that resembles Docker's", func(line string) string { return `{"log":"` + line + `","level":"info"}` }},
+		{"between lines without records", func(line string) string {
+			return envoyPrefix + "started\n\n" + line + "\n2026-11-23 neither"
+		}},
+		{"two on one line", func(line string) string { return line }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var log []string
+			for _, line := range conversation(connA) {
+				log = append(log, row.shape(line))
+			}
+			input := logOf(log)
+			if row.name == "two on one line" {
+				input = strings.Join(log, " ")
+			}
+			got, stats := decode(t, Options{}, input)
+			require.Empty(t, got.faults)
+			require.Equal(t, wantConversation.records, got.records)
+			require.Equal(t, wantConversation.streams, got.streams)
+			require.Equal(t, wantConversation.stats, stats)
+		})
+	}
+}
+
+// TestPartsAtEveryByte cuts a line into two parts and into three at each place.
+func TestPartsAtEveryByte(t *testing.T) {
+	lines := conversation(connA)
+	data := istioPrefix + lines[1] + istioSuffix
+	check := func(t *testing.T, parts ...string) {
+		t.Helper()
+		got, _ := decode(t, Options{}, logOf([]string{lines[0], strings.Join(parts, "\n")})+logOf(lines[2:]))
+		require.Empty(t, got.faults)
+		require.Equal(t, wantConversation.records, got.records)
+		require.Equal(t, wantConversation.streams, got.streams)
+	}
+	for i := range len(data) + 1 {
+		check(t, criLine("stderr", "P", data[:i]), criLine("stdout", "F", "other"), criLine("stderr", "F", data[i:]))
+		check(t, dockerLine("stderr", data[:i]), dockerLine("stdout", "other\n"), dockerLine("stderr", data[i:]+"\n"))
+		check(t, criLine("stdout", "P", data[:i/2]), criLine("stderr", "F", "whole"),
+			criLine("stdout", "P", data[i/2:i]), criLine("stdout", "F", data[i:]))
+	}
+}
+
+func TestStreamsOfAContainerAreApart(t *testing.T) {
+	a, b := conversation(connA), conversation(connB)
+	var log []string
+	for i := range a {
+		half := len(a[i]) / 2
+		log = append(log, criLine("stdout", "P", a[i][:half]), criLine("stderr", "P", b[i][:100]),
+			criLine("stdout", "F", a[i][half:]), criLine("stderr", "F", b[i][100:]))
+	}
+	got, stats := decode(t, Options{}, logOf(log))
+	require.Empty(t, got.faults)
+	require.Equal(t, Stats{Records: 12, Connections: 2, Bytes: [2]uint64{36, 56}}, stats)
+	require.Equal(t, wantConversation.streams[rawFile{connA, 0}], got.streams[rawFile{connB, 0}])
+	require.Equal(t, []string{"log:1:41", "log:2:41"}, got.places[:2], "of the first parts")
+}
+
+// TestPlaces holds the line and the column that are told of a record and of damage.
+func TestPlaces(t *testing.T) {
+	lines := conversation(connA)
+	bad := strings.Replace(lines[1], "data=47", "data=48", 1)
+	log := []string{
+		envoyPrefix + lines[0],
+		"nothing",
+		istioPrefix + bad + istioSuffix,
+		criLine("stderr", "P", istioPrefix[:10]),
+		criLine("stderr", "P", istioPrefix[10:]+lines[1][:5]),
+		criLine("stderr", "F", lines[1][5:]),
+		criLine("stderr", "P", "x"),
+		criLine("stderr", "F", bad),
+		lines[2], lines[3], lines[4], lines[5],
+	}
+	got, _ := decode(t, Options{}, logOf(log))
+	require.Equal(t, []string{
+		fmt.Sprintf("log:1:%d", len(envoyPrefix)+1),
+		fmt.Sprintf("log:5:%d", len(criLine("stderr", "P", istioPrefix[10:]))+1),
+		"log:9:1", "log:10:1", "log:11:1", "log:12:1",
+	}, got.places)
+	require.Equal(t, []string{
+		fmt.Sprintf("log:3:%d: damaged: record does not match its checksum", len(istioPrefix)+1),
+		fmt.Sprintf("log:8:%d: damaged: record does not match its checksum", len(criLine("stderr", "F", ""))+1),
+	}, got.faults)
+}
+
+func TestDamage(t *testing.T) {
+	lines := conversation(connA)
+	data := lines[1]
+	for _, row := range []struct {
+		name string
+		line string
+		want string
+	}{
+		{"payload changed", strings.Replace(data, "data=47", "data=48", 1), "log:2:1: damaged: record does not match its checksum"},
+		{"not hex", strings.Replace(data, "data=47", "data=4G", 1), "log:2:1: damaged: record is malformed"},
+		{"cut in the data", data[:len(data)-20], "log:2:1: damaged: record is cut short"},
+		{"window cut off", data[10:], "log:2:34: damaged: record does not begin with its window and port"},
+		{"part without its end", criLine("stderr", "P", data), "log:2:41: the rest of a partial line is missing"},
+		{"too long", strings.Repeat("x", MaxLineBytes) + data, "log:2: line is longer than 1048576 bytes: skipped"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, stats := decode(t, Options{}, logOf([]string{lines[0], row.line, lines[2], lines[3], lines[4], lines[5]}))
+			const conn = ": connection 9f0c6a1be3d2a417-2a: "
+			want := []string{
+				row.want,
+				"log:3:1" + conn + "record 1 is missing",
+				"log:3:1" + conn + "bytes 0-17 of downstream are missing with the lost records",
+				"log:6:1" + conn + "the lost records held 18 bytes of downstream",
+			}
+			require.Equal(t, want, got.faults)
+			require.Equal(t, Stats{Records: 5, Connections: 1, Bytes: [2]uint64{0, 28}, Faults: 4}, stats)
+		})
+	}
+
+	t.Run("another record on the damaged line", func(t *testing.T) {
+		got, _ := decode(t, Options{}, logOf([]string{lines[0], data[:50] + data, lines[2], lines[3], lines[4], lines[5]}))
+		require.Equal(t, []string{"log:2:1: damaged: record is malformed"}, got.faults)
+		require.Equal(t, wantConversation.records, got.records)
+	})
+	t.Run("a number that no recorder reaches", func(t *testing.T) {
+		r := newRecorder(connB)
+		r.offsets[0] = 1<<63 - 1
+		got, _ := decode(t, Options{}, logOf(append(conversation(connA), r.data(record.Downstream, "x"))))
+		require.Equal(t, []string{"log:7:1: damaged: record has a number that no recorder reaches"}, got.faults)
+	})
+}
+
+// TestLastLineIsCut cuts the log's end at each byte of its last line.
+func TestLastLineIsCut(t *testing.T) {
+	lines := conversation(connA)
+	head, last := logOf(lines[:5]), lines[5]
+	mark := strings.Index(last, "] L4D1 ") + len("] L4D1 ")
+	for i := range len(last) + 1 {
+		got, _ := decode(t, Options{}, head+last[:i])
+		open := "log:5:1: connection 9f0c6a1be3d2a417-2a: no close record: it was still open, or the log ends early"
+		switch {
+		case i == len(last):
+			require.Empty(t, got.faults)
+			require.Equal(t, wantConversation.records, got.records)
+		case i < mark:
+			require.Equal(t, []string{open}, got.faults, "cut to %d bytes", i)
+		default:
+			require.Equal(t, []string{"log:6:1: damaged: record is cut short", open}, got.faults, "cut to %d bytes", i)
+		}
+	}
+}
+
+func TestLineLength(t *testing.T) {
+	record := conversation(connA)[0]
+	for _, row := range []struct {
+		name   string
+		length int
+		faults int
+	}{
+		{"at the maximum", MaxLineBytes, 0},
+		{"exceeds the maximum by 1", MaxLineBytes + 1, 1},
+		{"twice the maximum", 2 * MaxLineBytes, 1},
+	} {
+		for _, size := range []int{1 << 10, 1 << 20, 1 << 22} {
+			t.Run(fmt.Sprintf("%s, read by %d", row.name, size), func(t *testing.T) {
+				pad := strings.Repeat("x", row.length-len(record))
+				var c collector
+				d := NewDecoder(&c, Options{LossTimeout: time.Hour})
+				input := record + pad + "\n" + conversation(connB)[0] + "\n"
+				require.NoError(t, d.Run(context.Background(), &pieces{text: input, size: size}, "log"))
+				require.NoError(t, d.Finish())
+				require.Len(t, c.faults, row.faults)
+				require.Len(t, c.records, 2-row.faults)
+				require.Equal(t, "log:2:1", c.places[len(c.places)-1])
+			})
+		}
+	}
+	t.Run("parts that exceed it together", func(t *testing.T) {
+		half := strings.Repeat("x", MaxLineBytes/2)
+		got, _ := decode(t, Options{LossTimeout: time.Hour}, logOf([]string{
+			criLine("stderr", "P", half), criLine("stderr", "P", half), criLine("stderr", "F", record),
+			criLine("stderr", "F", record),
+		}))
+		require.Equal(t, []string{"log:1:41: line is longer than 1048576 bytes: skipped"}, got.faults)
+		require.Equal(t, []string{"log:4:41"}, got.places)
+	})
+}
+
+func TestSeveralInputs(t *testing.T) {
+	lines := conversation(connA)
+	var c collector
+	d := NewDecoder(&c, Options{})
+	half := len(lines[2]) / 2
+	require.NoError(t, d.Run(context.Background(), strings.NewReader(
+		logOf(lines[:2])+criLine("stderr", "P", lines[2][:half])), "first"))
+	require.NoError(t, d.Run(context.Background(), strings.NewReader(
+		criLine("stderr", "F", lines[2][half:])+"\n"+logOf(lines[3:])), "second"))
+	require.NoError(t, d.Finish())
+	require.Empty(t, c.faults)
+	require.Equal(t, []string{"first:1:1", "first:2:1", "first:3:41", "second:2:1", "second:3:1", "second:4:1"}, c.places)
+}
+
+func TestOtherLines(t *testing.T) {
+	var other strings.Builder
+	lines := conversation(connA)
+	input := "first\n" + logOf(lines[:3]) + "\nbetween\r\n" + logOf(lines[3:]) + criLine("stderr", "F", "inner") + "\nlast"
+	got, _ := decode(t, Options{Other: &other}, input)
+	require.Empty(t, got.faults)
+	require.Equal(t, "first\n\nbetween\r\ninner\nlast\n", other.String())
+
+	t.Run("that cannot be written", func(t *testing.T) {
+		d := NewDecoder(&collector{}, Options{Other: failingWriter{}})
+		err := d.Run(context.Background(), strings.NewReader("x\n"), "log")
+		require.EqualError(t, err, "write a line without a record: disk full")
+	})
+}
+
+var errDisk = errors.New("disk full")
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errDisk }
+
+func TestLayottoLines(t *testing.T) {
+	const id = "0193577d-4980-801e-ac6c-3464756d7000"
+	for _, row := range []struct {
+		name string
+		line string
+		want []string
+	}{
+		{"alone", "[" + id + "][8080]68 65 6c", []string{`log:1:1 ` + id + ` 8080 "hel"`}},
+		{"one byte", "[" + id + "][80]0a", []string{`log:1:1 ` + id + ` 80 "\n"`}},
+		{"no bytes", "[" + id + "][80]", []string{`log:1:1 ` + id + ` 80 ""`}},
+		{"in Envoy's log", envoyPrefix + "[" + id + "][8080]68 65", []string{`log:1:128 ` + id + ` 8080 "he"`}},
+		{"in Istio's log", istioPrefix + "[" + id + "][8080]68 65" + istioSuffix, []string{`log:1:140 ` + id + ` 8080 "he"`}},
+		{"port over 65535", "[" + id + "][65536]68", nil},
+		{"upper-case window", "[" + strings.ToUpper(id) + "][80]68", nil},
+		{"window without hyphens", "[" + strings.ReplaceAll(id, "-", "0") + "][80]68", nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, stats := decode(t, Options{}, row.line+"\n")
+			require.Empty(t, got.faults)
+			require.Equal(t, row.want, got.layotto)
+			require.Equal(t, uint64(len(row.want)), stats.LayottoLines)
+		})
+	}
+	t.Run("filtered", func(t *testing.T) {
+		line := "[" + id + "][8080]68\n"
+		got, _ := decode(t, Options{Filter: Filter{Ports: []uint16{8081}}}, line)
+		require.Empty(t, got.layotto)
+		got, _ = decode(t, Options{Filter: Filter{Windows: []record.UUID{windowA}}}, line)
+		require.Len(t, got.layotto, 1)
+	})
+}
+
+// TestFilter selects after ordering, so that what is left out is not taken for lost.
+func TestFilter(t *testing.T) {
+	r := newRecorder(connA)
+	log := []string{r.open(), r.data(record.Downstream, "one")}
+	r.header.Window = windowB
+	log = append(log, r.data(record.Downstream, "two"), r.data(record.Downstream, "three"))
+	r.header.Window = windowA
+	log = append(log, r.data(record.Downstream, "four"), r.close())
+	log = append(log, conversation(connB)...)
+	for _, row := range []struct {
+		name    string
+		filter  Filter
+		records []string
+		stats   Stats
+	}{
+		{
+			"window",
+			Filter{Windows: []record.UUID{windowB}},
+			[]string{"9f0c6a1be3d2a417-2a #2 data", "9f0c6a1be3d2a417-2a #3 data"},
+			Stats{Records: 2, Connections: 1, Bytes: [2]uint64{8, 0}},
+		},
+		{
+			"window and connection",
+			Filter{Windows: []record.UUID{windowA}, Conns: []record.ConnID{connA}},
+			[]string{
+				"9f0c6a1be3d2a417-2a #0 open", "9f0c6a1be3d2a417-2a #1 data", "9f0c6a1be3d2a417-2a #4 data",
+				"9f0c6a1be3d2a417-2a #5 close",
+			},
+			Stats{Records: 4, Connections: 1, Bytes: [2]uint64{7, 0}},
+		},
+		{"port", Filter{Ports: []uint16{8081}}, nil, Stats{}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, stats := decode(t, Options{Filter: row.filter}, logOf(log))
+			require.Empty(t, got.faults)
+			require.Equal(t, row.records, got.records)
+			require.Equal(t, row.stats, stats)
+		})
+	}
+	t.Run("faults", func(t *testing.T) {
+		lossy := logOf(append(log[:1:1], log[2:]...))
+		got, stats := decode(t, Options{Filter: Filter{Conns: []record.ConnID{connB}}}, lossy)
+		require.Empty(t, got.faults)
+		require.Equal(t, wantConversation.stats, stats)
+
+		got, _ = decode(t, Options{Filter: Filter{Conns: []record.ConnID{connA}}}, lossy)
+		require.Len(t, got.faults, 3)
+	})
+}
+
+// TestLiveInput holds that records show at once, and that a missing one does not stop those behind it for long.
+func TestLiveInput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := conversation(connA)
+		var c collector
+		d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second})
+		r, w := io.Pipe()
+		done := make(chan error)
+		go func() { done <- d.Run(context.Background(), r, "log") }()
+		write := func(text string) {
+			_, err := io.WriteString(w, text)
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+
+		write(lines[0] + "\n")
+		require.Len(t, c.records, 1)
+		require.Equal(t, 2, c.flushes, "once before anything came, once after it")
+
+		write(lines[1][:30])
+		write(lines[1][30:] + "\n")
+		require.Len(t, c.records, 2)
+
+		write(lines[3] + "\n") // lines[2] is late
+		require.Len(t, c.records, 2)
+		time.Sleep(time.Second)
+		write(lines[2] + "\n")
+		require.Len(t, c.records, 4, "it came in time")
+		require.Empty(t, c.faults)
+
+		write(lines[5] + "\n") // lines[4] is lost
+		time.Sleep(2*time.Second - 1)
+		synctest.Wait()
+		require.Len(t, c.records, 4)
+		time.Sleep(1)
+		synctest.Wait()
+		require.Len(t, c.records, 5)
+		require.Equal(t, []string{"log:5:1: connection 9f0c6a1be3d2a417-2a: record 4 is missing"}, c.faults)
+
+		write(lines[4] + "\n" + conversation(connB)[0] + "\n")
+		require.NoError(t, w.Close())
+		require.NoError(t, <-done)
+		require.NoError(t, d.Finish())
+		require.Equal(t, []string{
+			"log:5:1: connection 9f0c6a1be3d2a417-2a: record 4 is missing",
+			"log:6:1: connection 9f0c6a1be3d2a417-2a: record 4 comes after it was declared missing: skipped",
+		}, c.faults, "a live input leaves connections open")
+	})
+}
+
+// TestBusyLiveInput holds that an input without a pause does not keep what waits from being given up.
+func TestBusyLiveInput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := conversation(connA)
+		var c collector
+		d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second})
+		r, w := io.Pipe()
+		done := make(chan error)
+		go func() { done <- d.Run(context.Background(), r, "log") }()
+		_, err := io.WriteString(w, lines[0]+"\n"+lines[2]+"\n")
+		require.NoError(t, err)
+		for range 3 {
+			time.Sleep(time.Second)
+			_, err = io.WriteString(w, "busy\n")
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		require.Len(t, c.records, 2)
+		require.NoError(t, w.Close())
+		require.NoError(t, <-done)
+	})
+}
+
+func TestRunEnds(t *testing.T) {
+	t.Run("when it is canceled", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		r, w := io.Pipe()
+		done := make(chan error)
+		go func() { done <- NewDecoder(&collector{}, Options{}).Run(ctx, r, "log") }()
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+		require.NoError(t, w.Close())
+	})
+	t.Run("when the input fails", func(t *testing.T) {
+		r, w := io.Pipe()
+		w.CloseWithError(errDisk)
+		err := NewDecoder(&collector{}, Options{}).Run(context.Background(), r, "log")
+		require.EqualError(t, err, "read log: disk full")
+	})
+	t.Run("when the handler fails", func(t *testing.T) {
+		d := NewDecoder(&collector{fail: errDisk}, Options{})
+		require.Equal(t, errDisk, d.Run(context.Background(), strings.NewReader(logOf(conversation(connA))), "log"))
+	})
+}

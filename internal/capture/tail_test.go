@@ -1,0 +1,133 @@
+package capture
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// followed runs a Tail as the decoder does and sends what it reads, line by line; "next" stands before each file.
+func followed(t *testing.T, path string) (lines <-chan string, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	tail := OpenTail(ctx, path)
+	out := make(chan string)
+	done := make(chan error, 1)
+	go func() {
+		done <- func() error {
+			for {
+				if err := tail.Next(); err != nil {
+					return err
+				}
+				out <- "next"
+				scanner := bufio.NewScanner(tail)
+				for scanner.Scan() {
+					out <- scanner.Text()
+				}
+				if scanner.Err() != nil {
+					return scanner.Err()
+				}
+			}
+		}()
+	}()
+	return out, func() {
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+		require.NoError(t, tail.Close())
+	}
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	_, err = file.WriteString(text)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+}
+
+func TestTail(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	appendTo(t, path, "one\n")
+	lines, stop := followed(t, path)
+	expect := func(want ...string) {
+		t.Helper()
+		for _, want := range want {
+			require.Equal(t, want, <-lines)
+		}
+	}
+	expect("next", "one")
+
+	appendTo(t, path, "two\nth")
+	expect("two")
+	appendTo(t, path, "ree\n")
+	expect("three")
+
+	// Renamed: the writer goes on in the old file until there is a new one.
+	require.NoError(t, os.Rename(path, path+".1"))
+	appendTo(t, path+".1", "four\n")
+	expect("four")
+	appendTo(t, path+".1", "five\n")
+	appendTo(t, path, "six\n")
+	expect("five", "next", "six")
+
+	// Truncated, as by copytruncate.
+	require.NoError(t, os.Truncate(path, 0))
+	expect("next")
+	appendTo(t, path, "seven\n")
+	expect("seven")
+
+	// Replaced by rename.
+	appendTo(t, path+".new", "eight\n")
+	require.NoError(t, os.Rename(path+".new", path))
+	expect("next", "eight")
+	stop()
+}
+
+// TestTailWithoutEvents polls.
+func TestTailWithoutEvents(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	appendTo(t, path, "one\n")
+	ctx, cancel := context.WithCancel(context.Background())
+	tail := &Tail{ctx: ctx, path: path}
+	defer tail.Close()
+	require.NoError(t, tail.Next())
+	b := make([]byte, 10)
+	n, err := tail.Read(b)
+	require.NoError(t, err)
+	require.Equal(t, "one\n", string(b[:n]))
+
+	read := make(chan string)
+	go func() {
+		n, _ := tail.Read(b)
+		read <- string(b[:n])
+	}()
+	appendTo(t, path, "two\n")
+	require.Equal(t, "two\n", <-read)
+
+	require.NoError(t, os.Remove(path))
+	appendTo(t, path, "three\n")
+	_, err = tail.Read(b)
+	require.ErrorIs(t, err, io.EOF)
+	require.NoError(t, os.Remove(path))
+	next := make(chan error)
+	go func() { next <- tail.Next() }()
+	appendTo(t, path, "four\n")
+	require.NoError(t, <-next)
+
+	cancel()
+	_, err = tail.Read(b) // what is there
+	require.NoError(t, err)
+	_, err = tail.Read(b)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestTailOfNothing(t *testing.T) {
+	tail := OpenTail(context.Background(), filepath.Join(t.TempDir(), "log"))
+	require.ErrorIs(t, tail.Next(), os.ErrNotExist)
+	require.NoError(t, tail.Close())
+}

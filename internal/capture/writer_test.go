@@ -1,0 +1,276 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"l4dump/record"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden holds got against testdata/name.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(got))
+}
+
+// goldenDump has all kinds of records with all their fields and without those that may be absent, a loss, a drop, and
+// text that a terminal would obey.
+func goldenDump() string {
+	r := newRecorder(connB)
+	hostile := string(record.AppendOpen(nil, &r.header, &record.Open{
+		Unit: "bytes", Started: -1, SNI: "a\x1b]0;title\a\u009b31m\u202e\xff\"\\", Peer: "spiffe://\u4e16\U0001F600",
+	}))
+	r.step()
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	r.offsets[1] = 0xfffffff8
+	log := append(conversation(connA), hostile, r.data(record.Upstream, string(all)), r.data(record.Upstream, "x"))
+	r.data(record.Downstream, "lost")
+	log = append(log, r.closeWith(
+		record.Ledger{Seen: 24, Kept: 4, Dropped: []record.Drop{{Reason: "budget", Bytes: 15}, {Reason: "window_closed", Bytes: 5}}},
+		record.Ledger{Seen: 0xfffffff8 + 257, Kept: 257, Dropped: []record.Drop{{Reason: "budget", Bytes: 0xfffffff8}}},
+	), "[0193577d-4980-801e-ac6c-3464756d7000][8080]1b 5b 33 31 6d")
+	return logOf(log)
+}
+
+func TestGolden(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		writer func(w *bytes.Buffer) Writer
+	}{
+		{"dump.txt", func(w *bytes.Buffer) Writer { return NewTextWriter(w, false) }},
+		{"dump.color.txt", func(w *bytes.Buffer) Writer { return NewTextWriter(w, true) }},
+		{"dump.json", func(w *bytes.Buffer) Writer { return NewJSONWriter(w) }},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var out bytes.Buffer
+			w := row.writer(&out)
+			d := NewDecoder(&checking{t: t, assembler: NewAssembler(nil, Filter{}, Limits{}), writers: []Writer{w}}, Options{})
+			require.NoError(t, d.Run(t.Context(), strings.NewReader(goldenDump()), "log"))
+			require.NoError(t, d.Finish())
+			require.NoError(t, w.Close())
+			golden(t, row.name, out.Bytes())
+		})
+	}
+	t.Run("faults", func(t *testing.T) {
+		got, _ := decode(t, Options{}, goldenDump())
+		golden(t, "dump.faults.txt", []byte(logOf(got.faults)))
+	})
+}
+
+// TestFaultTexts has every kind of fault, and none beyond.
+func TestFaultTexts(t *testing.T) {
+	h := record.Header{Conn: connA}
+	for k := FaultDamaged; k <= FaultForgotten; k++ {
+		f := Fault{Kind: k, Place: Place{Name: "a\x1b[31m b"}, Header: h, First: 1, Last: 2, Bytes: 3, Err: ErrHead}
+		require.NotContains(t, f.String(), fmt.Sprintf("fault %d", k))
+		require.NotContains(t, f.String(), "\x1b")
+		require.Equal(t, k > FaultPartial, strings.Contains(f.String(), connA.String()))
+	}
+	require.Contains(t, Fault{Kind: FaultForgotten + 1}.String(), "fault 17")
+}
+
+// jsonRecord is what a JSON line holds, for encoding/json.
+type jsonRecord struct {
+	Kind       string      `json:"kind"`
+	Window     string      `json:"window"`
+	Port       uint16      `json:"port"`
+	Conn       string      `json:"conn"`
+	Seq        uint64      `json:"seq"`
+	Direction  string      `json:"direction,omitempty"`
+	Offset     *uint64     `json:"offset,omitempty"`
+	Time       time.Time   `json:"time"`
+	Length     *int        `json:"length,omitempty"`
+	Data       *[]byte     `json:"data,omitempty"`
+	Unit       string      `json:"unit,omitempty"`
+	Started    *time.Time  `json:"started,omitempty"`
+	ProxyConn  uint64      `json:"proxy_conn,omitempty"`
+	Source     string      `json:"source,omitempty"`
+	Dest       string      `json:"destination,omitempty"`
+	SNI        string      `json:"sni,omitempty"`
+	Peer       string      `json:"peer,omitempty"`
+	MTLS       *bool       `json:"mtls,omitempty"`
+	By         string      `json:"by,omitempty"`
+	Downstream *jsonLedger `json:"downstream,omitempty"`
+	Upstream   *jsonLedger `json:"upstream,omitempty"`
+}
+
+type jsonLedger struct {
+	Seen    uint64            `json:"seen"`
+	Kept    uint64            `json:"kept"`
+	Dropped map[string]uint64 `json:"dropped"`
+}
+
+// TestJSONAgainstStandardLibrary reads what is written with encoding/json.
+func TestJSONAgainstStandardLibrary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }))
+		number := rapid.Uint64()
+		r := record.Record{
+			Kind: record.Kind(rapid.IntRange(0, 3).Draw(t, "kind")),
+			Header: record.Header{
+				Window: windowB, Port: rapid.Uint16().Draw(t, "port"), Conn: connA,
+				Seq: number.Draw(t, "seq"), Time: rapid.Int64().Draw(t, "time"),
+			},
+		}
+		want := jsonRecord{
+			Kind: r.Kind.String(), Window: windowB.String(), Port: r.Port, Conn: connA.String(), Seq: r.Seq,
+			Time: time.Unix(0, r.Time).UTC(),
+		}
+		position := func() {
+			r.Direction = record.Direction(rapid.IntRange(0, 1).Draw(t, "direction"))
+			r.Offset = number.Draw(t, "offset")
+			want.Direction, want.Offset = r.Direction.String(), &r.Offset
+		}
+		ledger := func() (record.Ledger, *jsonLedger) {
+			l := record.Ledger{Seen: number.Draw(t, "seen"), Kept: number.Draw(t, "kept")}
+			j := &jsonLedger{Seen: l.Seen, Kept: l.Kept, Dropped: map[string]uint64{}}
+			for _, reason := range []string{"budget", "window_closed"}[:rapid.IntRange(0, 2).Draw(t, "reasons")] {
+				n := number.Draw(t, reason)
+				l.Dropped = append(l.Dropped, record.Drop{Reason: reason, Bytes: n})
+				j.Dropped[reason] = n
+			}
+			return l, j
+		}
+		switch r.Kind {
+		case record.KindOpen:
+			r.Open = &record.Open{
+				Unit: "bytes", Started: rapid.Int64().Draw(t, "started"), ProxyConn: number.Draw(t, "proxy_conn"),
+				Source: text.Draw(t, "source"), Destination: text.Draw(t, "destination"), SNI: text.Draw(t, "sni"),
+				Peer: text.Draw(t, "peer"), MTLS: rapid.Bool().Draw(t, "mtls"),
+			}
+			started := time.Unix(0, r.Open.Started).UTC()
+			want.Unit, want.Started, want.ProxyConn, want.MTLS = "bytes", &started, r.Open.ProxyConn, &r.Open.MTLS
+			for _, field := range []struct {
+				to   *string
+				from string
+			}{{&want.Source, r.Open.Source}, {&want.Dest, r.Open.Destination}, {&want.SNI, r.Open.SNI}, {&want.Peer, r.Open.Peer}} {
+				encoded, err := json.Marshal(field.from)
+				require.NoError(t, err)
+				require.NoError(t, json.Unmarshal(encoded, field.to))
+			}
+		case record.KindData:
+			position()
+			r.Payload = append([]byte{}, rapid.SliceOf(rapid.Byte()).Draw(t, "payload")...)
+			length := len(r.Payload)
+			want.Length, want.Data = &length, &r.Payload
+		case record.KindEnd:
+			position()
+		case record.KindClose:
+			r.Close = &record.Close{By: "proxy"}
+			want.By = "proxy"
+			r.Close.Downstream, want.Downstream = ledger()
+			r.Close.Upstream, want.Upstream = ledger()
+		}
+
+		line := appendJSON([]byte("before"), &r)
+		require.Equal(t, "before", string(line[:6]))
+		require.NotRegexp(t, `[^ -~]`, string(line[6:len(line)-1]))
+		decoder := json.NewDecoder(bytes.NewReader(line[6:]))
+		decoder.DisallowUnknownFields()
+		var got jsonRecord
+		require.NoError(t, decoder.Decode(&got))
+		require.Equal(t, want, got)
+	})
+}
+
+// TestTextIsHarmless writes every byte wherever the network puts it.
+func TestTextIsHarmless(t *testing.T) {
+	var all strings.Builder
+	for i := range 256 {
+		all.WriteByte(byte(i))
+	}
+	all.WriteString("\u009b\u202e\u2028")
+	text := all.String()
+	var out bytes.Buffer
+	w := NewTextWriter(&out, false)
+	h := record.Header{Conn: connA}
+	drops := record.Ledger{Dropped: []record.Drop{{Reason: text}}}
+	for _, r := range []record.Record{
+		{Header: h, Kind: record.KindOpen, Open: &record.Open{Unit: text, Source: text, Destination: text, SNI: text, Peer: text}},
+		{Header: h, Kind: record.KindData, Payload: []byte(text)},
+		{Header: h, Kind: record.KindClose, Close: &record.Close{By: text, Downstream: drops, Upstream: drops}},
+	} {
+		require.NoError(t, w.WriteRecord(&r))
+	}
+	require.NoError(t, w.WriteLayotto(windowA, 1, []byte(text)))
+	require.NoError(t, w.Close())
+	require.NotRegexp(t, `[^\n -~]`, out.String())
+	require.Greater(t, out.Len(), 2000)
+}
+
+func TestAppendOffset(t *testing.T) {
+	for _, offset := range []uint64{0, 1, 15, 16, 0xfffffff, 0x10000000, 0xffffffff, 0x100000000, math.MaxUint64} {
+		require.Equal(t, fmt.Sprintf("%08x", offset), string(appendOffset(nil, offset)))
+	}
+}
+
+func TestOutputFails(t *testing.T) {
+	r := record.Record{Kind: record.KindData, Payload: make([]byte, outputBytes)}
+	for _, w := range []Writer{NewTextWriter(failingWriter{}, false), NewJSONWriter(failingWriter{})} {
+		require.EqualError(t, w.WriteRecord(&r), "write records: disk full")
+		require.NoError(t, w.Close())
+		r := record.Record{Kind: record.KindData}
+		require.NoError(t, w.WriteRecord(&r))
+		require.EqualError(t, w.Close(), "write records: disk full")
+	}
+}
+
+func TestParseConn(t *testing.T) {
+	for _, row := range []struct {
+		name, text string
+		want       record.ConnID
+		ok         bool
+	}{
+		{"as written", "9f0c6a1be3d2a417-2a", connA, true},
+		{"highest", "ffffffffffffffff-ffffffffffffffff", record.ConnID{VM: math.MaxUint64, Number: math.MaxUint64}, true},
+		{"number of 17 digits", "9f0c6a1be3d2a417-10000000000000000", record.ConnID{}, false},
+		{"number without digits", "9f0c6a1be3d2a417-", record.ConnID{}, false},
+		{"number with a leading zero", "9f0c6a1be3d2a417-02a", record.ConnID{}, false},
+		{"short", "9f0c6a1be3d2a41-2a", record.ConnID{}, false},
+		{"no hyphen", "9f0c6a1be3d2a417", record.ConnID{}, false},
+		{"upper case", "9F0C6A1BE3D2A417-2a", record.ConnID{}, false},
+		{"path", "../../etc/passwd", record.ConnID{}, false},
+		{"empty", "", record.ConnID{}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			id, ok := ParseConn(row.text)
+			require.Equal(t, row.ok, ok)
+			if ok {
+				require.Equal(t, row.want, id)
+			}
+		})
+	}
+}
+
+func TestParseWindow(t *testing.T) {
+	id, ok := ParseWindow(windowA.String())
+	require.True(t, ok)
+	require.Equal(t, windowA, id)
+	for _, text := range []string{"", windowA.String() + "0", windowA.String()[1:], strings.Replace(windowA.String(), "-", "a", 1)} {
+		_, ok := ParseWindow(text)
+		require.False(t, ok, text)
+	}
+}
