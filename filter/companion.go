@@ -30,7 +30,8 @@ type companion struct {
 	cluster  string
 	leaseKey string
 	stateKey string
-	asking   bool
+	// askedUntil is when the answer that is awaited must have come: with a root context that is gone its calls are too.
+	askedUntil int64
 
 	cas      uint32         // of the shared answer that state is from
 	state    strategy.State // the last answer; its global strategy stays in force while the companion is silent
@@ -48,15 +49,9 @@ func (v *vm) companion(cluster string) *companion {
 	return c
 }
 
-// fresh reports whether the usage is known and not too old. Allocation-free.
-func (c *companion) fresh(now int64, s *strategy.Sidecar) bool {
-	return c.reading > 0 && now-c.measured <= s.StaleAfter.Nanoseconds()
-}
-
-// refresh takes over what a worker has learned last, and polls where it is this VM's turn.
-func (c *companion) refresh(p *plugin, now int64) {
-	c.load()
-	if c.asking || p.vm.current[p.name] != p || !c.lease(now, p.config.Sidecar.PollInterval) {
+// poll asks the companion where it is this VM's turn. Only within OnTick.
+func (c *companion) poll(v *vm, s *strategy.Sidecar, now int64) {
+	if now < c.askedUntil || !c.lease(now, s.PollInterval) {
 		return
 	}
 	headers := [][2]string{
@@ -64,18 +59,17 @@ func (c *companion) refresh(p *plugin, now int64) {
 		{":path", strategy.StatePath},
 		{":authority", "localhost"},
 		{"accept", "application/json"},
-		{strategy.ReportHeader, string(strategy.AppendReports(nil, p.vm.reports(now)))},
+		{strategy.ReportHeader, string(strategy.AppendReports(nil, v.reports(now)))},
 	}
-	timeout := uint32(p.config.Sidecar.Timeout)
-	err := abi.HTTPCall(c.cluster, headers, timeout, func(bodySize int) {
-		c.asking = false
-		c.answer(p.vm, bodySize)
+	err := abi.HTTPCall(c.cluster, headers, uint32(s.Timeout), func(bodySize int) {
+		c.askedUntil = 0
+		c.answer(v, bodySize)
 	})
 	if err != nil {
-		c.result(p.vm, pollUnreachable, "call cluster "+c.cluster+": "+err.Error())
+		c.result(v, pollUnreachable, "call cluster "+c.cluster+": "+err.Error())
 		return
 	}
-	c.asking = true
+	c.askedUntil = now + s.Timeout.Nanoseconds()
 }
 
 // lease reports whether this VM is to poll now: the first that comes a poll interval after the last one. A little less,
@@ -119,8 +113,8 @@ func (c *companion) answer(v *vm, bodySize int) {
 	}
 	var received [8]byte
 	putUint64(&received, uint64(v.Now()))
-	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), 0) // written in any case
-	c.load()
+	_, cas, _ := abi.SharedData(c.stateKey)
+	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), cas) // where another VM was faster, its answer stays
 	if !state.Measured {
 		c.result(v, pollUnmeasured, "the companion has not measured yet")
 		return
@@ -160,7 +154,7 @@ func (v *vm) reports(now int64) []strategy.Report {
 	reports := make([]strategy.Report, 0, len(v.current))
 	for _, p := range v.current {
 		reports = append(reports, strategy.Report{
-			Plugin: property("plugin_name"), Reason: p.decide(now).String(), Strategy: p.config.Strategy,
+			Plugin: p.title, Reason: p.decide(now).String(), Strategy: p.config.Strategy,
 		})
 	}
 	return reports

@@ -84,7 +84,7 @@ func (v *vm) handIn(now int64) {
 			_, open := strategy.WindowAt(now, p.effective)
 			window = window || open
 		}
-		fresh = fresh || p.companion != nil && p.companion.fresh(now, &p.config.Sidecar)
+		fresh = fresh || p.companion != nil && !p.unwatched(now)
 	}
 	m.gauges.valid.Set(asNumber(valid))
 	m.gauges.window.Set(asNumber(window))

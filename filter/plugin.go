@@ -10,15 +10,20 @@ import (
 	"l4dump/strategy"
 )
 
-// tickMilliseconds is how often a plugin looks at what does not come with the data: the log level, the companion, and
-// the metrics to hand in.
-const tickMilliseconds = 1000
+// A plugin looks at what does not come with the data, the log level, the companion and the metrics to hand in, on each
+// tick: every second, or more often where the companion is asked, so that all workers follow it soon.
+const (
+	maxTickMilliseconds = 1000
+	minTickMilliseconds = 100
+	ticksPerPoll        = 4
+)
 
 // plugin is one configuration in one VM: a root context.
 type plugin struct {
 	types.DefaultPluginContext
 	vm     *vm
-	name   string // of the plugin and its root id: what a later configuration replaces
+	title  string // the plugin's name in the proxy's configuration
+	name   string // title and root id: what a later configuration replaces
 	config strategy.Config
 	valid  bool // the configuration that was given last is the one in use
 	level  abi.Level
@@ -26,14 +31,15 @@ type plugin struct {
 	payload int // bytes of payload that fit into a line
 	block   int // bytes to ask the proxy for at a time
 
-	// What the companion and the log level allow now; tick and updateStrategy set them.
+	// What the companion and the log level allow; refresh sets it.
 	effective strategy.Strategy // the merged one
 	reason    strategy.Reason   // why the strategy's switch keeps it off, or Recorded
 	hidden    bool              // the proxy would not write the lines
 	companion *companion        // nil where the guard is off
 	fuse      strategy.Fuse
 	fuseState strategy.Reason
-	reading   uint64 // the companion's reading that the fuse has seen last
+	reading   uint64 // the companion's reading that the fuse has seen last, from 1
+	measured  int64  // when its usage was measured
 
 	window   strategy.Window // the one that windowID is of
 	windowID record.UUID
@@ -50,8 +56,8 @@ const blockBytes = 64 << 10
 // is logged, and the plugin's last good configuration in this VM stays, or none, which records nothing.
 func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	v := p.vm
-	names := property("plugin_name") + "\x00" + property("plugin_root_id")
-	p.name = names
+	p.title = property("plugin_name")
+	p.name = p.title + "\x00" + property("plugin_root_id")
 	last := v.current[p.name]
 	v.current[p.name] = p
 
@@ -70,11 +76,10 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 		p.sayFaults(err, last != nil && last.payload > 0)
 	}
 	p.use()
-	v.Log(abi.LevelDebug, []byte("l4dump: started"))
-	if err := abi.SetTickPeriod(tickMilliseconds); err != nil {
+	if err := abi.SetTickPeriod(p.tickMilliseconds()); err != nil {
 		v.Log(abi.LevelError, []byte("l4dump: set the tick period: "+err.Error()))
 	}
-	p.refresh(v.Now())
+	p.refresh()
 	return types.OnPluginStartStatusOK
 }
 
@@ -100,7 +105,7 @@ func (p *plugin) read(size int) (strategy.Config, error) {
 
 // proxyBytes is how much of a log line the proxy takes.
 func (p *plugin) proxyBytes() int {
-	return linePrefixBytes + len(property("plugin_name")) + len(property("plugin_root_id")) + len(property("plugin_vm_id"))
+	return linePrefixBytes + len(p.title) + len(property("plugin_root_id")) + len(property("plugin_vm_id"))
 }
 
 // use sets what follows from p.config.
@@ -145,8 +150,18 @@ func (p *plugin) NewHttpContext(uint32) types.HttpContext { return nil }
 // OnTick implements types.PluginContext.
 func (p *plugin) OnTick() {
 	now := p.vm.Now()
-	p.refresh(now)
+	p.refresh()
+	if p.companion != nil && p.vm.current[p.name] == p {
+		p.companion.poll(p.vm, &p.config.Sidecar, now)
+	}
 	p.vm.handIn(now)
+}
+
+func (p *plugin) tickMilliseconds() uint32 {
+	if p.companion == nil {
+		return maxTickMilliseconds
+	}
+	return uint32(min(max(p.config.Sidecar.PollInterval/ticksPerPoll, minTickMilliseconds), maxTickMilliseconds))
 }
 
 // OnPluginDone implements types.PluginContext.
@@ -159,18 +174,24 @@ func (p *plugin) OnPluginDone() bool {
 }
 
 // refresh looks at what does not come with the data.
-func (p *plugin) refresh(now int64) {
+func (p *plugin) refresh() {
 	p.hidden = p.vm.LogLevel() > p.level
-	var global *strategy.Strategy
-	if p.companion != nil {
-		p.companion.refresh(p, now)
-		global = p.companion.state.Global
+	if p.companion == nil {
+		p.effective, p.reason = strategy.Merge(p.config.Strategy, nil)
+		return
 	}
-	p.effective, p.reason = strategy.Merge(p.config.Strategy, global)
-	if p.companion != nil && p.reading != p.companion.reading {
-		p.reading = p.companion.reading
-		p.fuseState = p.fuse.Read(p.companion.state.Usage, p.effective, p.config.Fuse)
+	c := p.companion
+	c.load()
+	p.effective, p.reason = strategy.Merge(p.config.Strategy, c.state.Global)
+	if p.reading != c.reading {
+		p.reading, p.measured = c.reading, c.measured
+		p.fuseState = p.fuse.Read(c.state.Usage, p.effective, p.config.Fuse)
 	}
+}
+
+// unwatched reports whether a companion should report on the usage and none has, lately. Allocation-free.
+func (p *plugin) unwatched(now int64) bool {
+	return p.companion != nil && (p.reading == 0 || now-p.measured > p.config.Sidecar.StaleAfter.Nanoseconds())
 }
 
 // allowed returns why nothing is recorded at now whether or not a window is open, or Recorded. Allocation-free.
@@ -178,7 +199,7 @@ func (p *plugin) allowed(now int64) strategy.Reason {
 	switch {
 	case p.reason != strategy.Recorded:
 		return p.reason
-	case p.companion != nil && !p.companion.fresh(now, &p.config.Sidecar):
+	case p.unwatched(now):
 		return strategy.UsageUnknown
 	case p.fuseState != strategy.Recorded:
 		return p.fuseState

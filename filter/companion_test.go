@@ -1,0 +1,245 @@
+package filter
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
+
+	"l4dump/record"
+)
+
+const guarded = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"capture":{"unit":"connections"},` +
+	`"sidecar":{"cluster":"companion","poll_interval":"1s","timeout":"250ms","stale_after":"5s"}}`
+
+func state(cpu, memory, ageMilliseconds int, global string) string {
+	return fmt.Sprintf(`{"version":1,"usage":{"cpu":{"percent":%d,"age_ms":%d},"memory":{"percent":%d,"age_ms":0}},"global":%s}`,
+		cpu, ageMilliseconds, memory, global)
+}
+
+// wait moves the clock on and ticks.
+func (r *rig) wait(duration int64) {
+	r.now += duration
+	r.Tick()
+}
+
+func TestPollRequest(t *testing.T) {
+	r := newRig(t, guarded)
+	require.Equal(t, uint32(250), r.GetTickPeriod())
+	require.Empty(t, r.GetCalloutAttributesFromContext(proxytest.PluginContextID), "none from start")
+	r.Tick()
+	calls := r.GetCalloutAttributesFromContext(proxytest.PluginContextID)
+	require.Len(t, calls, 1)
+	require.Equal(t, proxytest.HttpCalloutAttribute{
+		CalloutID: calls[0].CalloutID,
+		Upstream:  "companion",
+		Headers: [][2]string{
+			{":method", "GET"},
+			{":path", "/v1/state"},
+			{":authority", "localhost"},
+			{"accept", "application/json"},
+			{"l4dump-report", `[{"plugin":"recorder","reason":"usage_unknown","strategy":{"switch":"ON","interval":3600,"duration":3599,"cpu_max_rate":80,"mem_max_rate":70}}]`},
+		},
+		Trailers: [][2]string{},
+		Body:     []byte{},
+	}, calls[0])
+}
+
+func TestFreshness(t *testing.T) {
+	r := newRig(t, guarded)
+	r.Tick()
+	r.answer("200", state(10, 10, 400, "null"))
+	id := r.connect()
+	r.downstream(id, "early")
+	require.Empty(t, r.lines(), "the poll was answered, the plugin takes it over with the next tick")
+
+	r.wait(second)
+	id = r.connect()
+	r.downstream(id, "a")
+	require.Len(t, r.records(), 2)
+	require.Equal(t, uint64(1), r.gauge("sidecar_fresh"))
+
+	measured := r.now - second - 400_000_000
+	r.now = measured + 5*second
+	r.downstream(id, "b")
+	require.Len(t, r.records(), 3, "as old as it may be")
+	r.now++
+	r.downstream(id, "c")
+	require.Len(t, r.records(), 3, "too old")
+	r.vm.handIn(r.now)
+	require.Zero(t, r.gauge("sidecar_fresh"))
+	require.Equal(t, uint64(1), r.gauge("off_usage_unknown"))
+
+	r.answer("200", state(10, 10, 0, "null"))
+	r.wait(second)
+	r.downstream(id, "d")
+	records := r.records()
+	require.Equal(t, "d", string(records[3].Payload), "fresh again")
+	r.done(id)
+	records = r.records()
+	require.Equal(t, ledger(4, 3, record.Drop{Reason: "usage_unknown", Bytes: 1}), records[4].Close.Downstream)
+}
+
+// answer answers the poll that is under way.
+func (r *rig) answer(status, body string) {
+	calls := r.GetCalloutAttributesFromContext(proxytest.PluginContextID)
+	require.NotEmpty(r.t, calls)
+	r.CallOnHttpCallResponse(calls[len(calls)-1].CalloutID, [][2]string{{":status", status}}, nil, []byte(body))
+}
+
+func TestLimits(t *testing.T) {
+	r := newRig(t, guarded)
+	r.Tick()
+	r.answer("200", state(10, 10, 0, "null"))
+	id := r.connect()
+	expect := func(reason string) {
+		t.Helper()
+		r.wait(second) // takes the answer over, and polls again
+		before := len(r.records())
+		r.downstream(id, "x")
+		if reason == "" {
+			require.Len(t, r.records(), before+1)
+			return
+		}
+		require.Len(t, r.records(), before)
+		require.Equal(t, uint64(1), r.gauge("off_"+reason))
+	}
+	r.wait(second)
+	id = r.connect()
+	r.downstream(id, "open")
+
+	r.answer("200", state(80, 10, 0, "null"))
+	expect("cpu")
+	r.answer("200", state(79, 10, 0, "null"))
+	expect("cpu")
+	r.answer("200", state(79, 10, 0, "null"))
+	expect("") // two good readings
+	r.answer("200", state(10, 70, 0, "null"))
+	expect("memory")
+	r.answer("200", state(75, 65, 0, "null"))
+	expect("") // the margin
+}
+
+func TestGlobalStrategy(t *testing.T) {
+	r := newRig(t, guarded)
+	r.Tick()
+	r.answer("200", state(1, 1, 0, "null"))
+	r.wait(second)
+	id := r.connect()
+	r.downstream(id, "on")
+	require.Len(t, r.records(), 2)
+
+	r.answer("200", state(1, 1, 0, `{"switch":"FORCE_OFF"}`))
+	r.wait(second)
+	r.downstream(id, "off")
+	require.Len(t, r.records(), 2, "a live connection too")
+	require.Equal(t, uint64(1), r.gauge("off_forced_off"))
+	other := r.connect()
+	r.downstream(other, "off")
+	require.Len(t, r.records(), 2)
+
+	r.answer("503", "")
+	r.wait(100 * second)
+	require.Equal(t, uint64(1), r.gauge("off_forced_off"), "it stays in force while the companion is silent")
+
+	r.answer("200", state(1, 1, 0, "null"))
+	r.wait(second)
+	r.downstream(id, "again")
+	require.Len(t, r.records(), 3)
+
+	t.Run("on, where the application is off", func(t *testing.T) {
+		r.configure(`{"sidecar":{"cluster":"companion"}}`)
+		r.wait(second) // the call of the old root context is lost with it
+		r.answer("200", state(1, 1, 0, `{"switch":"ON","interval":3600,"duration":3599}`))
+		r.wait(second)
+		r.downstream(r.connect(), "x")
+		require.Len(t, r.records(), 2)
+	})
+}
+
+// TestBadCompanions has everything that may answer on the companion's port: nothing is recorded, and each is said once.
+func TestBadCompanions(t *testing.T) {
+	for _, row := range []struct {
+		name, status, body string
+		counter, said      string
+	}{
+		{"nobody listens", "503", "upstream connect error or disconnect/reset before headers", "unreachable", "no answer from cluster companion (status 503)"},
+		{"it hangs", "504", "upstream request timeout", "unreachable", "no answer from cluster companion (status 504)"},
+		{"another service", "404", "<html>", "unreachable", "no answer from cluster companion (status 404)"},
+		{"another service that likes all paths", "200", "<html>", "invalid", "the answer of cluster companion is not the companion's: want valid JSON, but at byte 0: an unexpected '<', want a value"},
+		{"an empty answer", "200", "", "invalid", "the answer of cluster companion is not the companion's: want valid JSON, but at byte 0: it ends too early, want a value"},
+		{"garbage", "200", "\x00\n\xff", "invalid", "the answer of cluster companion is not the companion's: want valid JSON, but at byte 0: a zero byte"},
+		{"as large as it may be", "200", "1" + strings.Repeat(" ", maxStateBytes-1), "invalid", "the answer of cluster companion is not the companion's: want an object, got 1"},
+		{"too large", "200", "1" + strings.Repeat(" ", maxStateBytes), "invalid", "the answer of cluster companion is too large"},
+		{"not measured yet", "200", `{"version":1,"usage":null}`, "unmeasured", "the companion has not measured yet"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t, guarded)
+			r.Tick()
+			const polls = 5
+			for range polls {
+				r.answer(row.status, row.body)
+				r.wait(second)
+				r.downstream(r.connect(), "x")
+			}
+			require.Empty(t, r.lines())
+			require.Equal(t, []string{"l4dump: " + row.said}, r.GetWarnLogs())
+			require.Equal(t, uint64(polls), r.counter("polls_"+row.counter+"_total"))
+			require.Equal(t, uint64(1), r.gauge("off_usage_unknown"))
+			require.Zero(t, r.gauge("sidecar_fresh"))
+
+			r.answer("200", state(1, 1, 0, "null"))
+			r.wait(second)
+			require.Equal(t, uint64(1), r.gauge("sidecar_fresh"))
+			r.downstream(r.connect(), "x")
+			require.Len(t, r.records(), 2)
+			require.Contains(t, r.GetInfoLogs(), "l4dump: the companion reports")
+		})
+	}
+}
+
+// TestOnePollForAllVMs has four VMs tick at their own moments with one shared data space.
+func TestOnePollForAllVMs(t *testing.T) {
+	r := newRig(t, guarded)
+	r.Tick()
+	r.answer("200", state(1, 1, 0, "null"))
+	const vms, periods = 4, 30
+	c := r.vm.companions["companion"]
+	polls := 0
+	for i := range vms * periods {
+		r.now += second / vms
+		other := &companion{cluster: c.cluster, leaseKey: c.leaseKey, stateKey: c.stateKey}
+		if i%vms == 0 {
+			other = c
+		}
+		if other.lease(r.now, 1000) {
+			polls++
+		}
+	}
+	require.LessOrEqual(t, polls, periods*12/10)
+	require.GreaterOrEqual(t, polls, periods*8/10)
+}
+
+func TestLease(t *testing.T) {
+	r := newRig(t, guarded)
+	c := r.vm.companions["companion"]
+	r.Tick()
+	start := r.now // the tick took it
+	for _, row := range []struct {
+		name string
+		now  int64
+		want bool
+	}{
+		{"just taken", start, false},
+		{"before its end", start + 900_000_000 - 1, false},
+		{"at its end", start + 900_000_000, true},
+		{"taken again", start + 900_000_000, false},
+		{"the clock was set back", start - 10*second, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, row.want, c.lease(row.now, 1000))
+		})
+	}
+}
