@@ -1,0 +1,254 @@
+// Package proxy runs the TCP listeners of an Envoy configuration file, with the plugins in them on package host.
+//
+// What the file may hold is a small part of Envoy's configuration; whatever else is set is a fault that [Load] names, so
+// that nothing is left out in silence.
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// maxBuffer is the most that is read at once from a connection, in bytes.
+const maxBuffer = 64 << 10
+
+// Envoy's defaults.
+const (
+	defaultConnectTimeout = 5 * time.Second
+	defaultIdleTimeout    = time.Hour
+)
+
+// Config is a configuration file that the engine can run.
+type Config struct {
+	// File is the name of the file, for messages.
+	File string
+	// Bootstrap is what the file says.
+	Bootstrap *bootstrapv3.Bootstrap
+	// Plugins are the plugin configurations in the file itself.
+	Plugins []PluginConfig
+
+	listeners []listenerConfig
+	clusters  []clusterConfig
+}
+
+// PluginConfig is a plugin configuration that was found in a file.
+type PluginConfig struct {
+	Path          string // of the Wasm message
+	Name          string
+	RootID        string
+	Configuration []byte
+}
+
+type listenerConfig struct {
+	name, path string
+	address    string // host:port as configured
+	statPrefix string
+	bufferSize int
+	direction  int64
+	filters    []filterConfig
+	tcp        tcpConfig
+}
+
+// filterConfig is a filter in front of the TCP proxy: exactly one of its fields is set.
+type filterConfig struct {
+	extension *extensionConfig
+	discovery *discoveryConfig
+}
+
+type tcpConfig struct {
+	statPrefix, cluster string
+	idleTimeout         time.Duration // 0: none
+	connectAttempts     int
+}
+
+type clusterConfig struct {
+	name           string
+	connectTimeout time.Duration
+	endpoints      []endpoint
+}
+
+// endpoint is an address for net.Dial.
+type endpoint struct{ network, address string }
+
+// Load reads the configuration in a file of YAML or JSON. The error holds Faults: all of them.
+func Load(file string) (*Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(file, text)
+}
+
+// Parse reads a configuration; file is its name, for messages. The error holds Faults: all of them.
+func Parse(file string, text []byte) (*Config, error) {
+	c := &Config{File: file, Bootstrap: new(bootstrapv3.Bootstrap)}
+	faults := load(text, c.Bootstrap, c.build)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("read %s:\n%w", file, faults)
+	}
+	return c, nil
+}
+
+// FaultsOf returns the faults in an error of Load, Parse or LoadExtensionConfig; nil if it is of another kind.
+func FaultsOf(err error) Faults {
+	var faults Faults
+	errors.As(err, &faults)
+	return faults
+}
+
+// build takes the Bootstrap apart. It has been checked for what is not supported, but may hold any faults.
+func (c *Config) build(faults *Faults) {
+	static := c.Bootstrap.GetStaticResources()
+	if len(static.GetListeners()) == 0 {
+		faults.add("static_resources.listeners", "want at least one listener")
+	}
+	known := make(map[string]bool)
+	for i, cluster := range static.GetClusters() {
+		path := fmt.Sprintf("static_resources.clusters[%d]", i)
+		if known[cluster.GetName()] {
+			faults.add(path+".name", fmt.Sprintf("the name %q is taken by another cluster", cluster.GetName()))
+		}
+		known[cluster.GetName()] = true
+		c.clusters = append(c.clusters, buildCluster(cluster, path, faults))
+	}
+	names := make(map[string]bool)
+	for i, listener := range static.GetListeners() {
+		path := fmt.Sprintf("static_resources.listeners[%d]", i)
+		if name := listener.GetName(); name != "" && names[name] {
+			faults.add(path+".name", fmt.Sprintf("the name %q is taken by another listener", name))
+		}
+		names[listener.GetName()] = true
+		c.listeners = append(c.listeners, c.buildListener(listener, path, known, faults))
+	}
+	if node := c.Bootstrap.GetNode(); len(c.DiscoveryFiles()) > 0 && (node.GetId() == "" || node.GetCluster() == "") {
+		faults.add("node", "want id and cluster, because a filter has config_discovery")
+	}
+	if admin := c.Bootstrap.GetAdmin(); admin != nil {
+		if admin.GetAddress() == nil {
+			faults.add("admin.address", "want a socket_address")
+		} else {
+			listenAddress(admin.GetAddress(), "admin.address", faults)
+		}
+	}
+}
+
+func (c *Config) buildListener(listener *listenerv3.Listener, path string, clusters map[string]bool, faults *Faults) listenerConfig {
+	l := listenerConfig{name: listener.GetName(), path: path, bufferSize: maxBuffer, direction: int64(listener.GetTrafficDirection())}
+	if limit := listener.GetPerConnectionBufferLimitBytes(); limit != nil && limit.GetValue() > 0 {
+		l.bufferSize = int(min(limit.GetValue(), maxBuffer))
+	}
+	l.address = listenAddress(listener.GetAddress(), path+".address", faults)
+	if l.name == "" {
+		l.name = l.address
+	}
+	l.statPrefix = listener.GetStatPrefix()
+	if l.statPrefix == "" {
+		l.statPrefix = statName(l.address)
+	}
+	chains := listener.GetFilterChains()
+	if len(chains) != 1 {
+		faults.add(path+".filter_chains", fmt.Sprintf("want one filter chain, not %d: more are %s", len(chains), notSupported))
+		return l
+	}
+	filters := chains[0].GetFilters()
+	path += ".filter_chains[0].filters"
+	if len(filters) == 0 || filters[len(filters)-1].GetTypedConfig().MessageName() != tcpProxyType {
+		faults.add(path, "want "+string(tcpProxyType)+" as the last filter")
+		return l
+	}
+	last := len(filters) - 1
+	for i, filter := range filters[:last] {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case filter.GetConfigDiscovery() != nil:
+			l.filters = append(l.filters, filterConfig{discovery: buildDiscovery(filter, at+".config_discovery", faults)})
+		case filter.GetTypedConfig().MessageName() == wasmType:
+			extension, plugins := buildExtension(filter.GetTypedConfig(), at+".typed_config", faults)
+			l.filters = append(l.filters, filterConfig{extension: extension})
+			c.Plugins = append(c.Plugins, plugins...)
+		case filter.GetTypedConfig() == nil:
+			faults.add(at, "want typed_config or config_discovery")
+		case filter.GetTypedConfig().MessageName() == tcpProxyType:
+			faults.add(at, "a TCP proxy must be the last filter")
+		}
+	}
+	l.tcp = buildTCP(filters[last].GetTypedConfig(), fmt.Sprintf("%s[%d].typed_config", path, last), clusters, faults)
+	return l
+}
+
+func buildTCP(config *anypb.Any, path string, clusters map[string]bool, faults *Faults) tcpConfig {
+	tcp := new(tcpproxyv3.TcpProxy)
+	if err := config.UnmarshalTo(tcp); err != nil {
+		faults.add(path, err.Error())
+		return tcpConfig{}
+	}
+	t := tcpConfig{statPrefix: tcp.GetStatPrefix(), cluster: tcp.GetCluster(), idleTimeout: defaultIdleTimeout, connectAttempts: 1}
+	if !clusters[t.cluster] && t.cluster != "" {
+		faults.add(path+".cluster", fmt.Sprintf("unknown cluster %q", t.cluster))
+	}
+	if tcp.GetIdleTimeout() != nil {
+		t.idleTimeout = tcp.GetIdleTimeout().AsDuration()
+	}
+	if tcp.GetMaxConnectAttempts() != nil {
+		t.connectAttempts = int(tcp.GetMaxConnectAttempts().GetValue())
+	}
+	return t
+}
+
+func buildCluster(cluster *clusterv3.Cluster, path string, faults *Faults) clusterConfig {
+	c := clusterConfig{name: cluster.GetName(), connectTimeout: defaultConnectTimeout}
+	if cluster.GetConnectTimeout() != nil {
+		c.connectTimeout = cluster.GetConnectTimeout().AsDuration()
+	}
+	for i, locality := range cluster.GetLoadAssignment().GetEndpoints() {
+		for j, lb := range locality.GetLbEndpoints() {
+			at := fmt.Sprintf("%s.load_assignment.endpoints[%d].lb_endpoints[%d].endpoint.address", path, i, j)
+			address := lb.GetEndpoint().GetAddress()
+			if pipe := address.GetPipe(); pipe != nil {
+				c.endpoints = append(c.endpoints, endpoint{"unix", pipe.GetPath()})
+				continue
+			}
+			socket := address.GetSocketAddress()
+			if socket == nil {
+				faults.add(at, "want a socket_address or a pipe")
+				continue
+			}
+			if cluster.GetType() == clusterv3.Cluster_STATIC && net.ParseIP(socket.GetAddress()) == nil {
+				faults.add(at+".socket_address.address", fmt.Sprintf("malformed IP address %q: a name needs a cluster of type STRICT_DNS", socket.GetAddress()))
+			}
+			c.endpoints = append(c.endpoints, endpoint{"tcp", net.JoinHostPort(socket.GetAddress(), strconv.Itoa(int(socket.GetPortValue())))})
+		}
+	}
+	if cluster.GetType() == clusterv3.Cluster_LOGICAL_DNS && len(c.endpoints) != 1 {
+		faults.add(path+".load_assignment", "a cluster of type LOGICAL_DNS must have exactly one endpoint")
+	}
+	return c
+}
+
+// listenAddress returns host:port.
+func listenAddress(address *corev3.Address, path string, faults *Faults) string {
+	socket := address.GetSocketAddress()
+	if socket == nil {
+		if address != nil {
+			faults.add(path, "want a socket_address")
+		} else {
+			faults.add(path, "want an address")
+		}
+		return ""
+	}
+	if net.ParseIP(socket.GetAddress()) == nil {
+		faults.add(path+".socket_address.address", fmt.Sprintf("malformed IP address %q", socket.GetAddress()))
+	}
+	return net.JoinHostPort(socket.GetAddress(), strconv.Itoa(int(socket.GetPortValue())))
+}
