@@ -388,30 +388,35 @@ func TestLiveInput(t *testing.T) {
 			require.NoError(t, err)
 			synctest.Wait()
 		}
+		seen := func(records, faults int) {
+			t.Helper()
+			got := c.seen()
+			require.Equal(t, []int{records, faults}, got[:2])
+		}
 
+		synctest.Wait()
+		require.Equal(t, [3]int{0, 0, 1}, c.seen())
 		write(lines[0] + "\n")
-		require.Len(t, c.records, 1)
-		require.Equal(t, 2, c.flushes, "once before anything came, once after it")
+		require.Equal(t, [3]int{1, 0, 2}, c.seen(), "flushed as soon as there is no more")
 
 		write(lines[1][:30])
+		seen(1, 0)
 		write(lines[1][30:] + "\n")
-		require.Len(t, c.records, 2)
+		seen(2, 0)
 
 		write(lines[3] + "\n") // lines[2] is late
-		require.Len(t, c.records, 2)
+		seen(2, 0)
 		time.Sleep(time.Second)
 		write(lines[2] + "\n")
-		require.Len(t, c.records, 4, "it came in time")
-		require.Empty(t, c.faults)
+		seen(4, 0)
 
 		write(lines[5] + "\n") // lines[4] is lost
 		time.Sleep(2*time.Second - 1)
 		synctest.Wait()
-		require.Len(t, c.records, 4)
+		seen(4, 0)
 		time.Sleep(1)
 		synctest.Wait()
-		require.Len(t, c.records, 5)
-		require.Equal(t, []string{"log:5:1: connection 9f0c6a1be3d2a417-2a: record 4 is missing"}, c.faults)
+		seen(5, 1)
 
 		write(lines[4] + "\n" + conversation(connB)[0] + "\n")
 		require.NoError(t, w.Close())
@@ -441,7 +446,7 @@ func TestBusyLiveInput(t *testing.T) {
 			require.NoError(t, err)
 		}
 		synctest.Wait()
-		require.Len(t, c.records, 2)
+		require.Equal(t, 2, c.seen()[0])
 		require.NoError(t, w.Close())
 		require.NoError(t, <-done)
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,6 +103,7 @@ func conversation(id record.ConnID) []string {
 
 // collector notes what a Decoder hands on.
 type collector struct {
+	mu      sync.Mutex
 	records []string // as they stand in the dump
 	places  []string
 	streams map[rawFile]string // the payloads of one direction, one after another
@@ -112,6 +114,8 @@ type collector struct {
 }
 
 func (c *collector) Record(r *record.Record, at Place) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.records = append(c.records, fmt.Sprintf("%s #%d %s", r.Conn, r.Seq, r.Kind))
 	c.places = append(c.places, at.String())
 	if r.Kind == record.KindData {
@@ -128,9 +132,15 @@ func (c *collector) Layotto(window record.UUID, port uint16, payload []byte, at 
 	return nil
 }
 
-func (c *collector) Fault(f Fault) { c.faults = append(c.faults, f.String()) }
+func (c *collector) Fault(f Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults = append(c.faults, f.String())
+}
 
 func (c *collector) Flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.flushes++
 	return nil
 }
@@ -162,3 +172,10 @@ func (p *pieces) Read(b []byte) (int, error) {
 
 // logOf returns a log of lines.
 func logOf(lines []string) string { return strings.Join(lines, "\n") + "\n" }
+
+// seen returns the numbers of records, faults and flushes so far.
+func (c *collector) seen() [3]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return [3]int{len(c.records), len(c.faults), c.flushes}
+}
