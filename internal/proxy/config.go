@@ -252,3 +252,12 @@ func listenAddress(address *corev3.Address, path string, faults *Faults) string 
 	}
 	return net.JoinHostPort(socket.GetAddress(), strconv.Itoa(int(socket.GetPortValue())))
 }
+
+// ListenAddresses returns the addresses of the listeners, host:port, as the file has them.
+func (c *Config) ListenAddresses() []string {
+	var addresses []string
+	for _, l := range c.listeners {
+		addresses = append(addresses, l.address)
+	}
+	return addresses
+}

@@ -52,8 +52,10 @@ type Server struct {
 	cancel      context.CancelFunc
 	stopping    chan struct{} // closed when the server is told to stop
 	stop        func()
-	stopped     chan struct{} // closed when everything has ended
-	err         error         // of the end; read after stopped
+	hurried     chan struct{} // closed when draining must end
+	hurry       func()
+	stopped     chan struct{}  // closed when everything has ended
+	err         error          // of the end; read after stopped
 	accepting   sync.WaitGroup // listeners
 	serving     sync.WaitGroup // the administration interface and the watched files
 	connections sync.WaitGroup
@@ -78,10 +80,11 @@ func Start(ctx context.Context, config *Config, options Options) (*Server, error
 		config: config, options: options, started: options.Now(),
 		log:      host.NewLogger(options.Log, options.LogLevel, os.Getpid(), options.Now),
 		clusters: make(map[string]*cluster),
-		stopping: make(chan struct{}), stopped: make(chan struct{}),
+		stopping: make(chan struct{}), hurried: make(chan struct{}), stopped: make(chan struct{}),
 		live: make(map[*connection]struct{}),
 	}
 	s.stop = sync.OnceFunc(func() { close(s.stopping) })
+	s.hurry = sync.OnceFunc(func() { close(s.hurried) })
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, c := range config.clusters {
 		s.clusters[c.name] = newCluster(c, &s.stats)
@@ -99,7 +102,7 @@ func Start(ctx context.Context, config *Config, options Options) (*Server, error
 	}
 	s.stats.own.Gauge("server.concurrency").Set(uint64(options.Concurrency))
 	if err := s.open(ctx); err != nil {
-		close(s.stopping)
+		s.stop()
 		return nil, errors.Join(err, s.close())
 	}
 	s.stats.own.Gauge("server.live").Set(1)
@@ -215,11 +218,13 @@ func (s *Server) drain() {
 	defer timer.Stop()
 	select {
 	case <-done:
+		return
 	case <-timer.C:
-		s.cancel() // ends those that are still connecting
-		for _, c := range s.takeLive() {
-			c.end(host.CloseLocal, false)
-		}
+	case <-s.hurried:
+	}
+	s.cancel() // ends those that are still connecting
+	for _, c := range s.takeLive() {
+		c.end(host.CloseLocal, false)
 	}
 	<-done
 }
@@ -290,6 +295,19 @@ func (s *Server) Wait() error {
 	<-s.stopped
 	return s.err
 }
+
+// Hurry ends the connections that are left, if the server was told to stop.
+func (s *Server) Hurry() { s.hurry() }
+
+// Connections returns how many connections there are.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.live)
+}
+
+// Stopping is closed when the server was told to stop.
+func (s *Server) Stopping() <-chan struct{} { return s.stopping }
 
 // Shutdown tells the server to stop and returns when it has ended.
 func (s *Server) Shutdown() error {

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"l4dump/internal/host"
+	"l4dump/internal/proxy"
+)
+
+// formatLog is the log of the proxy as it is.
+const formatLog = "log"
+
+// envoyPatience is how long Envoy may take to stop beyond the drain time before it is killed.
+const envoyPatience = 10 * time.Second
+
+// runFlags are the flags of the run command.
+type runFlags struct {
+	config      string
+	concurrency int
+	logLevel    string
+	drainTime   time.Duration
+	echo        string
+	format      string
+	color       string
+	envoy       string
+}
+
+func newRunCommand() *cobra.Command {
+	var flags runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run an Envoy configuration and show what it records",
+		Long: `run starts the TCP listeners of an Envoy configuration file, with the plugin in them, and shows
+the dump as it is recorded: standard output gets the records, standard error the rest of the log.
+
+The engine is built in: nothing has to be installed. It supports what a TCP proxy with this
+plugin needs; whatever else the file holds is named as a fault. With --envoy, a real Envoy runs
+the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for connections.`,
+		Example: `  # record what passes through the example's listener, with a service to talk to
+  l4dump run -c envoy.yaml --echo 127.0.0.1:10001
+
+  # the same in Envoy, showing its log
+  l4dump run -c envoy.yaml --echo 127.0.0.1:10001 --envoy /usr/local/bin/envoy --format log`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			level, err := flags.check()
+			if err != nil {
+				return usageError{err}
+			}
+			return flags.run(cmd, level)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&flags.config, "config", "c", "envoy.yaml", "Envoy configuration file, YAML or JSON")
+	f.IntVar(&flags.concurrency, "concurrency", 0, "number of workers; 0 is the number of CPUs")
+	f.StringVar(&flags.logLevel, "log-level", "info", "level of the plugin's log: trace, debug, info, warning, error, critical or off")
+	f.DurationVar(&flags.drainTime, "drain-time", 5*time.Second, "how long connections may go on after an interrupt")
+	f.StringVar(&flags.echo, "echo", "", "also start a service at this ADDRESS that sends back what it gets")
+	f.StringVar(&flags.format, "format", formatText, "how to show the dump: text, or the log as it is")
+	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
+	f.StringVar(&flags.envoy, "envoy", "", "run this Envoy binary instead of the built-in engine")
+	return cmd
+}
+
+// check returns the level of the log, or every fault of the command line.
+func (f *runFlags) check() (host.LogLevel, error) {
+	var faults []string
+	level, err := host.ParseLogLevel(f.logLevel)
+	if err != nil {
+		faults = append(faults, fmt.Sprintf("--log-level is %q; wanted trace, debug, info, warning, error, critical or off", f.logLevel))
+	}
+	if f.concurrency < 0 {
+		faults = append(faults, fmt.Sprintf("--concurrency is %d; wanted 0 or more", f.concurrency))
+	}
+	if f.drainTime < 0 {
+		faults = append(faults, fmt.Sprintf("--drain-time is %s; wanted 0 or more", f.drainTime))
+	}
+	if f.format != formatText && f.format != formatLog {
+		faults = append(faults, fmt.Sprintf("--format is %q; wanted text or log", f.format))
+	}
+	if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, f.color) {
+		faults = append(faults, fmt.Sprintf("--color is %q; wanted auto, always or never", f.color))
+	}
+	if len(faults) > 0 {
+		return 0, errors.New(strings.Join(faults, "\n        "))
+	}
+	return level, nil
+}
+
+func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
+	stderr := cmd.ErrOrStderr()
+	if f.echo != "" {
+		echo, err := listenEcho(f.echo)
+		if err != nil {
+			return err
+		}
+		defer echo.close()
+		fmt.Fprintf(stderr, "l4dump: echo service on %s\n", echo.listener.Addr())
+	}
+	log := stderr
+	if f.format == formatText {
+		view := newLiveView(cmd.OutOrStdout(), stderr, wantsColor(f.color, cmd.OutOrStdout()))
+		defer func() {
+			if err := view.close(); err != nil {
+				fmt.Fprintf(stderr, "l4dump: show the dump: %v\n", err)
+			}
+		}()
+		log = view
+	}
+	if f.envoy != "" {
+		return f.runEnvoy(cmd.Context(), log, stderr)
+	}
+	return f.runEmbedded(cmd.Context(), log, stderr, level)
+}
+
+func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level host.LogLevel) error {
+	config, err := proxy.Load(f.config)
+	if err != nil {
+		return err
+	}
+	server, err := proxy.Start(ctx, config, proxy.Options{
+		Concurrency: f.concurrency, Log: log, LogLevel: level, CacheDir: cacheDir(), DrainTime: f.drainTime, Version: version(),
+	})
+	if err != nil {
+		return err
+	}
+	var addresses []string
+	for _, l := range server.Listeners() {
+		fmt.Fprintf(stderr, "l4dump: listener %s on %s\n", l.Name, l.Addr)
+		addresses = append(addresses, l.Addr.String())
+	}
+	if admin := server.AdminAddr(); admin != nil {
+		fmt.Fprintf(stderr, "l4dump: administration on http://%s\n", admin)
+	}
+	printHint(stderr, addresses)
+
+	<-server.Stopping()
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupts)
+	if n := server.Connections(); n > 0 {
+		fmt.Fprintf(stderr, "l4dump: stopping; %d connections may go on for %s, another interrupt ends them\n", n, f.drainTime)
+	}
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-interrupts:
+			server.Hurry()
+		case <-ended:
+		}
+	}()
+	return server.Wait()
+}
+
+// printHint prints a command that makes traffic; bash is on more machines than any netcat.
+func printHint(w io.Writer, addresses []string) {
+	if len(addresses) > 0 {
+		if host, port, err := net.SplitHostPort(addresses[0]); err == nil {
+			fmt.Fprintf(w, "Try, in another terminal:\n  bash -c 'exec 3<>/dev/tcp/%s/%s; echo hello >&3; head -n 1 <&3'\n", host, port)
+		}
+	}
+	fmt.Fprintln(w, "Ctrl-C stops.")
+}
+
+// runEnvoy runs a real Envoy until it ends or ctx does; then it is interrupted, and killed if it does not stop.
+func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer) error {
+	args := []string{"-c", f.config, "--use-dynamic-base-id", "--component-log-level", "wasm:" + f.logLevel}
+	if f.concurrency > 0 {
+		args = append(args, "--concurrency", strconv.Itoa(f.concurrency))
+	}
+	envoy := exec.CommandContext(ctx, f.envoy, args...)
+	envoy.Stdout, envoy.Stderr = stderr, log
+	envoy.Cancel = func() error { return envoy.Process.Signal(os.Interrupt) }
+	envoy.WaitDelay = f.drainTime + envoyPatience
+	if err := envoy.Start(); err != nil {
+		return fmt.Errorf("start Envoy: %w", err)
+	}
+	fmt.Fprintf(stderr, "l4dump: %s runs %s\n", f.envoy, f.config)
+	// A file that only Envoy can run has no hint.
+	if config, err := proxy.Load(f.config); err == nil {
+		printHint(stderr, config.ListenAddresses())
+	}
+	err := envoy.Wait()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return fmt.Errorf("run Envoy: %w", exit)
+	case errors.Is(err, context.Canceled):
+		return nil // it was told to stop, and did
+	case err != nil:
+		return fmt.Errorf("run Envoy: %w", err)
+	}
+	return nil
+}
+
+// cacheDir is where compiled plugins are kept; empty if this user has no such place.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	dir = filepath.Join(dir, "l4dump", "modules")
+	if os.MkdirAll(dir, 0o700) != nil {
+		return ""
+	}
+	return dir
+}
+
+// version names this build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "l4dump/unknown"
+	}
+	return "l4dump/" + info.Main.Version
+}
