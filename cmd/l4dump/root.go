@@ -67,7 +67,7 @@ Exit codes: 0 fine, 1 faults found or failed, 2 wrong usage.`,
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDecodeCommand())
+	root.AddCommand(newRunCommand(), newDecodeCommand(), newCheckCommand(), newSidecarCommand(), newCtlCommand())
 	return root
 }
 

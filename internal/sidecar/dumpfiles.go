@@ -37,7 +37,7 @@ var errLineTooLong = errors.New("line is longer than a dump file may be")
 // Rotation is when dump files are rotated, and how much of the disk they take.
 type Rotation struct {
 	MaxFileBytes  int64         // a line that would make a file longer starts a new one
-	MaxAge        time.Duration // so does a line that comes this long after the file's first; 0 is never
+	MaxAge        time.Duration // so does a line that comes this long after the file's first
 	MaxTotalBytes int64         // of all dump files; for a line that would exceed it the oldest rotated files go
 }
 
@@ -157,7 +157,7 @@ func (d *dumpFiles) due(f fs.FileInfo, n int64) bool {
 	if !ok {
 		born = f.ModTime() // of a former process: its last line is the best that is known
 	}
-	old := d.rotation.MaxAge > 0 && d.now().Sub(born) >= d.rotation.MaxAge
+	old := d.now().Sub(born) >= d.rotation.MaxAge
 	return old || f.Size()+n > d.rotation.MaxFileBytes
 }
 

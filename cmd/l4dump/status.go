@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"l4dump/internal/sidecar"
+	"l4dump/strategy"
+)
+
+// The colors of the answer.
+const (
+	colorGood = "\x1b[32m"
+	colorBad  = "\x1b[33m"
+	colorEnd  = "\x1b[0m"
+)
+
+// writeGlobal writes a global strategy for a person.
+func writeGlobal(w io.Writer, g sidecar.Global) error {
+	_, err := fmt.Fprintln(w, globalText(g))
+	return err
+}
+
+func globalText(g sidecar.Global) string {
+	text := "none"
+	if g.Strategy != nil {
+		text = strategyLine(*g.Strategy)
+	}
+	if g.Revision > 0 {
+		text += fmt.Sprintf(" (by %s at %s, revision %d)", plain(g.By), g.At.Format(time.RFC3339), g.Revision)
+	}
+	return text
+}
+
+func strategyLine(s sidecar.Strategy) string {
+	if s.Switch == strategy.SwitchForceOff {
+		return string(s.Switch)
+	}
+	return fmt.Sprintf("%s, %d s of every %d s, under %g %% CPU and %g %% memory",
+		s.Switch, s.Duration, s.Interval, s.CPUMaxRate, s.MemMaxRate)
+}
+
+// writeStatus writes a status for a person: whether traffic is recorded, and why not, first.
+func writeStatus(w io.Writer, s sidecar.Status, color bool) error {
+	answer, start := "no", colorBad
+	if s.Recording {
+		answer, start = "yes", colorGood
+	}
+	if color {
+		answer = start + answer + colorEnd
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	row("recording", "%s: %s", answer, plain(s.Why))
+	row("window", "%s", windowText(s.Window))
+	if s.Usage == nil {
+		row("usage", "not measured")
+	} else {
+		row("cpu", "%s", figureText(s.Usage.CPU, s.Strategy.CPUMaxRate))
+		row("memory", "%s", figureText(s.Usage.Memory, s.Strategy.MemMaxRate))
+	}
+	row("strategy", "%s", strategyLine(s.Strategy))
+	row("global", "%s", globalText(s.Global))
+	if f := s.StrategyFile; f != nil {
+		row("file", "%s", fileText(*f))
+	}
+	if len(s.Plugins) == 0 {
+		row("plugins", "none has polled lately")
+	}
+	for _, p := range s.Plugins {
+		row("plugin", "%s", pluginText(p))
+	}
+	if s.Envoy != nil {
+		row("envoy", "%s", envoyText(*s.Envoy))
+	}
+	row("dumps", "%s", dumpsText(s.Files))
+	return t.Flush()
+}
+
+func windowText(w sidecar.Window) string {
+	const clock = "15:04:05Z07:00"
+	state := "closed"
+	if w.Open {
+		state = "open"
+	}
+	return fmt.Sprintf("%s, %s to %s, %s; next at %s",
+		plain(w.ID), w.Start.Format(clock), w.End.Format(clock), state, w.Next.Format(clock))
+}
+
+func figureText(f sidecar.UsageFigure, limit float64) string {
+	age := time.Duration(f.AgeMillis) * time.Millisecond
+	return fmt.Sprintf("%.1f %% of %g %%, from %s, %v old", f.Percent, limit, plain(f.Source), age)
+}
+
+func fileText(f sidecar.StrategyFileStatus) string {
+	switch {
+	case !f.Present:
+		return plain(f.Path) + ": not there"
+	case f.Valid:
+		return plain(f.Path) + ": valid"
+	}
+	faults := make([]string, len(f.Faults))
+	for i, fault := range f.Faults {
+		faults[i] = strategy.Fault{Path: fault.Path, Message: fault.Message}.String()
+	}
+	return plain(f.Path + ": refused: " + strings.Join(faults, "; "))
+}
+
+func pluginText(p sidecar.PluginStatus) string {
+	age := time.Duration(p.AgeMillis) * time.Millisecond
+	return fmt.Sprintf("%s: %s; its own strategy: %s; it says %s, %v ago",
+		plain(p.Plugin), p.Reason, strategyLine(p.Application), plain(p.Reported), age)
+}
+
+// envoyText lists the counters that are not 0.
+func envoyText(e sidecar.EnvoyStatus) string {
+	if e.Error != "" {
+		return "no counters: " + plain(e.Error)
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(e.Counters)) {
+		if n := e.Counters[name]; n > 0 {
+			list = append(list, fmt.Sprintf("%s %d", plain(strings.TrimPrefix(name, "wasmcustom.")), n))
+		}
+	}
+	if len(list) == 0 {
+		return "all counters are 0"
+	}
+	return strings.Join(list, "\n\t")
+}
+
+func dumpsText(f sidecar.FilesStatus) string {
+	text := fmt.Sprintf("%d bytes in %s", f.Bytes, plain(f.Dir))
+	if f.Error != "" {
+		text += "; cannot write: " + plain(f.Error)
+	}
+	return text
+}
