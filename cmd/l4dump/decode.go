@@ -235,6 +235,7 @@ func newProgressBar(stderr io.Writer, total int64) *progressbar.ProgressBar {
 		progressbar.OptionSetDescription("decode"),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetRenderBlankState(true),
 		progressbar.OptionClearOnFinish(),
 	)
 }

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"l4dump/record"
+)
+
+const (
+	dumpConn   = "9f0c6a1be3d2a417-2a"
+	dumpWindow = "0193577d-4980-801e-ac6c-3464756d7000"
+)
+
+// dumpLines is the log of one connection: open, data, data, close.
+func dumpLines() []string {
+	const prefix = "[2026-11-23 01:23:51.887][25111][info][wasm] " +
+		"[source/extensions/common/wasm/context.cc:1151] wasm log l4dump l4dump l4dump-v1: "
+	h := record.Header{
+		Window: record.UUID{0x01, 0x93, 0x57, 0x7d, 0x49, 0x80, 0x80, 0x1e, 0xac, 0x6c, 0x34, 0x64, 0x75, 0x6d, 0x70, 0},
+		Port:   8080,
+		Conn:   record.ConnID{VM: 0x9f0c6a1be3d2a417, Number: 0x2a},
+		Time:   1795397031000000000,
+	}
+	var lines []string
+	add := func(line []byte) {
+		lines = append(lines, prefix+string(line)+"\n")
+		h.Seq++
+		h.Time++
+	}
+	add(record.AppendOpen(nil, &h, &record.Open{
+		Unit: "connections", Started: h.Time, Source: "10.0.0.7:40112", Destination: "10.0.0.9:8080",
+	}))
+	add(record.AppendData(nil, &h, record.Downstream, 0, []byte("hello")))
+	add(record.AppendData(nil, &h, record.Upstream, 0, []byte("world\n")))
+	add(record.AppendClose(nil, &h, &record.Close{
+		By: "upstream", Downstream: record.Ledger{Seen: 5, Kept: 5}, Upstream: record.Ledger{Seen: 6, Kept: 6},
+	}))
+	return lines
+}
+
+const (
+	dumpText = `2026-11-23T01:23:51.000000000Z 9f0c6a1be3d2a417-2a #0 open 10.0.0.7:40112 -> 10.0.0.9:8080, port 8080, unit connections, started 2026-11-23T01:23:51.000000000Z, window 0193577d-4980-801e-ac6c-3464756d7000
+` + dumpTextData + `2026-11-23T01:23:51.000000003Z 9f0c6a1be3d2a417-2a #3 close by upstream; downstream seen 5, kept 5; upstream seen 6, kept 6
+`
+	dumpTextData = `2026-11-23T01:23:51.000000001Z 9f0c6a1be3d2a417-2a #1 downstream at 0, 5 bytes
+00000000  68 65 6c 6c 6f                                    |hello|
+2026-11-23T01:23:51.000000002Z 9f0c6a1be3d2a417-2a #2 upstream at 0, 6 bytes
+00000000  77 6f 72 6c 64 0a                                 |world.|
+`
+	dumpJSON = `{"kind":"open","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":0,"time":"2026-11-23T01:23:51.000000000Z","unit":"connections","started":"2026-11-23T01:23:51.000000000Z","source":"10.0.0.7:40112","destination":"10.0.0.9:8080","mtls":false}
+{"kind":"data","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":1,"direction":"downstream","offset":0,"time":"2026-11-23T01:23:51.000000001Z","length":5,"data":"aGVsbG8="}
+{"kind":"data","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":2,"direction":"upstream","offset":0,"time":"2026-11-23T01:23:51.000000002Z","length":6,"data":"d29ybGQK"}
+{"kind":"close","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":3,"time":"2026-11-23T01:23:51.000000003Z","by":"upstream","downstream":{"seen":5,"kept":5,"dropped":{}},"upstream":{"seen":6,"kept":6,"dropped":{}}}
+`
+	dumpSummary = "4 records of 1 connection: 5 bytes downstream, 6 bytes upstream; 0 faults\n"
+)
+
+func TestDecode(t *testing.T) {
+	t.Chdir(t.TempDir())
+	lines := dumpLines()
+	whole := strings.Join(lines, "")
+	write := func(name, text string) { require.NoError(t, os.WriteFile(name, []byte(text), 0o600)) }
+	write("whole.log", whole)
+	write("lossy.log", lines[0]+lines[2]+lines[3])
+	write("first.log", lines[0]+lines[1])
+	write("second.log", lines[2]+lines[3])
+	write("empty.log", "")
+	write("layotto.log", "["+dumpWindow+"][8080]68 69\n")
+	require.NoError(t, os.Mkdir("used", 0o700))
+	write("used/file", "")
+
+	const hint = "Run 'l4dump decode --help' for the usage.\n"
+	lossyFaults := "lossy.log:2:128: connection 9f0c6a1be3d2a417-2a: record 1 is missing\n" +
+		"lossy.log:3:128: connection 9f0c6a1be3d2a417-2a: the lost records held 5 bytes of downstream\n" +
+		"3 records of 1 connection: 0 bytes downstream, 6 bytes upstream; 2 faults\n"
+	lossyText := strings.Replace(dumpText, dumpTextData[:strings.Index(dumpTextData, "|hello|")+8], "", 1)
+	for _, row := range []struct {
+		name   string
+		stdin  string
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		{"standard input", whole, nil, 0, dumpText, dumpSummary},
+		{"standard input by name", whole, []string{"-"}, 0, dumpText, dumpSummary},
+		{"file", "", []string{"whole.log"}, 0, dumpText, dumpSummary},
+		{"two files", "", []string{"first.log", "second.log"}, 0, dumpText, dumpSummary},
+		{"two files in the wrong order", "", []string{"second.log", "first.log"}, 0, dumpText, dumpSummary},
+		{"file and standard input", lines[2] + lines[3], []string{"first.log", "-"}, 0, dumpText, dumpSummary},
+		{"strict", "", []string{"--strict", "whole.log"}, 0, dumpText, dumpSummary},
+		{"JSON", whole, []string{"--format", "json"}, 0, dumpJSON, dumpSummary},
+		{
+			"color", lines[1],
+			[]string{"--color", "always"},
+			0,
+			"\x1b[36m2026-11-23T01:23:51.000000001Z 9f0c6a1be3d2a417-2a #1 downstream at 0, 5 bytes\x1b[0m\n" +
+				"00000000  68 65 6c 6c 6f                                    |hello|\n",
+			"stdin:1:128: connection 9f0c6a1be3d2a417-2a: the log begins at its record 1: what came before is missing\n" +
+				"stdin:1:128: connection 9f0c6a1be3d2a417-2a: no close record: it was still open, or the log ends early\n" +
+				"1 record of 1 connection: 5 bytes downstream, 0 bytes upstream; 2 faults\n",
+		},
+		{"follow standard input", whole, []string{"--follow"}, 0, dumpText, dumpSummary},
+		{
+			"follow, still open", lines[0],
+			[]string{"-f", "--strict", "-"},
+			0, dumpText[:strings.Index(dumpText, "\n")+1],
+			"1 record of 1 connection: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+		},
+		{"empty", "", []string{"--strict", "empty.log"}, 0, "", "0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
+		{"loss", "", []string{"lossy.log"}, 0, lossyText, lossyFaults},
+		{"loss, strict", "", []string{"--strict", "lossy.log"}, 1, lossyText, lossyFaults},
+		{
+			"loss in another connection, strict", "",
+			[]string{"--strict", "--conn", "9f0c6a1be3d2a417-2b", "lossy.log"},
+			0, "",
+			"0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+		},
+		{
+			"selected by connection, port and window", whole,
+			[]string{"--conn", "9f0c6a1be3d2a417-2b", "--conn", dumpConn, "--port", "1,8080", "--window", dumpWindow},
+			0, dumpText, dumpSummary,
+		},
+		{
+			"Layotto", "",
+			[]string{"layotto.log"},
+			0,
+			"layotto window 0193577d-4980-801e-ac6c-3464756d7000 port 8080, 2 bytes\n" +
+				"00000000  68 69                                             |hi|\n",
+			"lines in Layotto's format: 1; they name no connection, direction or order, so that no connection can be put together from them\n" +
+				"0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+		},
+		{
+			"Layotto as JSON", "",
+			[]string{"--format=json", "layotto.log"},
+			0, "",
+			"lines in Layotto's format: 1; they name no connection, direction or order, so that no connection can be put together from them\n" +
+				"0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+		},
+		{"raw", "", []string{"--format", "raw", "--out", "raw", "whole.log"}, 0, "", dumpSummary},
+		{
+			"raw again", "",
+			[]string{"--format", "raw", "--out", "raw", "whole.log"},
+			1, "",
+			"l4dump: prepare raw: directory is not empty; name another one, or replace an earlier run's files with --force\n",
+		},
+		{"raw again with force", "", []string{"--format", "raw", "--out", "raw", "--force", "whole.log"}, 0, "", dumpSummary},
+		{
+			"raw over other files", "",
+			[]string{"--format", "raw", "--out", "used", "whole.log"},
+			1, "",
+			"l4dump: prepare used: directory is not empty; name another one, or replace an earlier run's files with --force\n",
+		},
+		{"missing file", "", []string{"whole.log", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
+		{"missing file, followed", "", []string{"-f", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
+		{"directory", "", []string{"used"}, 1, "", "l4dump: read used: read used: is a directory\n"},
+		{"unknown flag", "", []string{"--nope"}, 2, "", "l4dump: unknown flag: --nope\n" + hint},
+		{"raw without a directory", "", []string{"--format", "raw"}, 2, "", "l4dump: --format raw needs --out DIR\n" + hint},
+		{"directory without raw", "", []string{"--out", "raw"}, 2, "", "l4dump: --out belongs to --format raw\n" + hint},
+		{"force without raw", "", []string{"--force"}, 2, "", "l4dump: --force belongs to --format raw\n" + hint},
+		{"follow two files", "", []string{"-f", "a", "b"}, 2, "", "l4dump: --follow takes one FILE, not 2\n" + hint},
+		{
+			"every fault of the flags", "",
+			[]string{"--format", "xml", "--color", "red", "--conn", "1", "--port", "65536", "--port", "x", "--window", "w"},
+			2, "",
+			`l4dump: --format is "xml"; wanted text, json or raw
+        --color is "red"; wanted auto, always or never
+        --conn is "1"; wanted an identifier like 9f0c6a1be3d2a417-2a
+        --port is "65536"; wanted 0 to 65535
+        --port is "x"; wanted 0 to 65535
+        --window is "w"; wanted an identifier like 0193577d-4980-801e-ac6c-3464756d7000
+` + hint,
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(strings.NewReader(row.stdin), &stdout, &stderr, append([]string{"decode"}, row.args...))
+			require.Equal(t, row.stderr, stderr.String())
+			require.Equal(t, row.stdout, stdout.String())
+			require.Equal(t, row.code, code)
+		})
+	}
+
+	raw := map[string]string{}
+	require.NoError(t, filepath.WalkDir("raw", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		raw[entry.Name()] = string(b)
+		return err
+	}))
+	require.Equal(t, map[string]string{dumpConn + ".downstream": "hello", dumpConn + ".upstream": "world\n"}, raw)
+}
+
+func TestDecodeHelp(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	require.Equal(t, 0, run(nil, &stdout, &stderr, []string{"decode", "--help"}))
+	require.Empty(t, stderr.String())
+	golden(t, "decode.help.txt", stdout.String())
+}
+
+func TestDecodeCompletion(t *testing.T) {
+	for _, row := range []struct {
+		flag string
+		want string
+	}{
+		{"--format", "text\njson\nraw\n:4\n"},
+		{"--color", "auto\nalways\nnever\n:4\n"},
+	} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, 0, run(nil, &stdout, &stderr, []string{"__complete", "decode", row.flag, ""}))
+		require.Equal(t, row.want, stdout.String())
+	}
+}
+
+func TestDecodeOutputFails(t *testing.T) {
+	var stderr bytes.Buffer
+	code := run(strings.NewReader(dumpLines()[1]), failingOutput{}, &stderr, []string{"decode"})
+	require.Equal(t, 1, code)
+	require.Equal(t, "l4dump: write records: disk full\n", stderr.String()[strings.Index(stderr.String(), "l4dump: "):])
+}
+
+type failingOutput struct{}
+
+func (failingOutput) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// TestDecodeFollow follows a file through its rotation until it is interrupted.
+func TestDecodeFollow(t *testing.T) {
+	// The signal must not end the test where it comes late or early.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
+
+	path := filepath.Join(t.TempDir(), "envoy.log")
+	lines := dumpLines()
+	require.NoError(t, os.WriteFile(path, []byte(lines[0]), 0o600))
+	var stdout, stderr watched
+	code := make(chan int)
+	go func() {
+		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"decode", "--follow", "--strict", path})
+	}()
+	stdout.waitFor(t, dumpText[:strings.Index(dumpText, "\n")+1])
+
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteString(lines[1])
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	stdout.waitFor(t, dumpText[:strings.Index(dumpText, "|hello|")+8])
+
+	require.NoError(t, os.Rename(path, path+".1"))
+	require.NoError(t, os.WriteFile(path, []byte(lines[2]+lines[3]), 0o600))
+	stdout.waitFor(t, dumpText)
+
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	require.Equal(t, 0, <-code)
+	stderr.waitFor(t, dumpSummary)
+}
+
+// TestDecodeInterrupted ends a decoding whose input goes on.
+func TestDecodeInterrupted(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
+
+	r, w := io.Pipe()
+	defer w.Close()
+	var stdout, stderr watched
+	code := make(chan int)
+	go func() { code <- run(r, &stdout, &stderr, []string{"decode"}) }()
+	_, err := io.WriteString(w, strings.Join(dumpLines(), ""))
+	require.NoError(t, err)
+	stdout.waitFor(t, dumpText)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	require.Equal(t, 1, <-code)
+	stderr.waitFor(t, dumpSummary+"l4dump: interrupted before the end of the log\n")
+}
+
+// watched is a buffer that another goroutine writes to.
+type watched struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.Write(b)
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buf.String()
+}
+
+// waitFor waits until exactly want was written.
+func (w *watched) waitFor(t *testing.T, want string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, w.String()) }, 10*time.Second, 5*time.Millisecond)
+}
