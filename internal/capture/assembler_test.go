@@ -374,8 +374,10 @@ func TestLedger(t *testing.T) {
 		log := []string{r.open(), r.data(record.Downstream, "12345")}
 		r.offsets[0]++
 		log = append(log, r.end(record.Downstream))
-		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
-		require.Equal(t, []string{"byte 5 of downstream is not recorded: dropped by the recorder"}, texts(got.faults))
+		log = append(log, r.closeWith(
+			record.Ledger{Seen: 6, Kept: 5, Dropped: []record.Drop{{Reason: "budget", Bytes: 1}}}, nothing))
+		got, _ := decode(t, Options{}, logOf(log))
+		require.Equal(t, []string{"the recorder dropped 1 byte of downstream: budget 1"}, texts(got.faults))
 	})
 	t.Run("end before what was recorded", func(t *testing.T) {
 		r := newRecorder(connA)
@@ -389,6 +391,53 @@ func TestLedger(t *testing.T) {
 		got, _ := decode(t, Options{LossTimeout: 1}, newRecorder(connA).data(record.Downstream, "x"))
 		require.Equal(t, []string{"record 0 is not its open record"}, texts(got.faults))
 	})
+}
+
+// TestUnwantedBytes holds that what the configuration leaves out is not taken for missing.
+func TestUnwantedBytes(t *testing.T) {
+	drops := func(reasons ...string) (l record.Ledger) {
+		for _, reason := range reasons {
+			l.Dropped = append(l.Dropped, record.Drop{Reason: reason, Bytes: 10})
+			l.Seen += 10
+		}
+		return l
+	}
+	everything := drops("switch_off", "forced_off", "window_closed", "usage_unknown", "cpu", "memory", "direction",
+		"connection_limit", "budget", "log_level", "unreadable")
+	for _, row := range []struct {
+		unit string
+		want []string
+	}{
+		{"bytes", []string{
+			"byte 5 of downstream is not recorded: dropped by the recorder", // within a window
+			"the recorder dropped 70 bytes of upstream: usage_unknown 10, cpu 10, memory 10, connection_limit 10, " +
+				"budget 10, log_level 10, unreadable 10",
+		}},
+		{"connections", []string{
+			"bytes 0-1 of downstream are not recorded: dropped by the recorder",
+			"byte 3 of downstream is not recorded: dropped by the recorder",
+			"byte 5 of downstream is not recorded: dropped by the recorder",
+			"the recorder dropped 40 bytes of downstream: window_closed 40",
+			"the recorder dropped 100 bytes of upstream: switch_off 10, forced_off 10, window_closed 10, usage_unknown 10, " +
+				"cpu 10, memory 10, connection_limit 10, budget 10, log_level 10, unreadable 10",
+		}},
+	} {
+		t.Run(row.unit, func(t *testing.T) {
+			r := newRecorder(connA)
+			log := []string{string(record.AppendOpen(nil, &r.header, &record.Open{Unit: row.unit}))}
+			r.step()
+			r.offsets[0] = 2
+			log = append(log, r.data(record.Downstream, "2"))
+			r.offsets[0]++
+			r.header.Window = windowB
+			log = append(log, r.data(record.Downstream, "4"))
+			r.offsets[0]++
+			log = append(log, r.data(record.Downstream, "6"), r.closeWith(
+				record.Ledger{Seen: 43, Kept: 3, Dropped: []record.Drop{{Reason: "window_closed", Bytes: 40}}}, everything))
+			got, _ := decode(t, Options{}, logOf(log))
+			require.Equal(t, row.want, texts(got.faults))
+		})
+	}
 }
 
 // TestGapAfterALoss holds that a loss explains the next gap of a direction only.

@@ -18,6 +18,8 @@ type conn struct {
 	lost     []span // records that were declared missing, the last maxSpans of them
 	lossy    bool   // there were such records
 
+	inWindows bool // its unit of capture is "bytes": nothing is recorded between windows
+
 	last   record.Header // of the latest record that was seen
 	lastAt Place
 
@@ -36,6 +38,7 @@ type stream struct {
 	lastOffset uint64 // of the last data record
 	lastLength int
 	lastHash   uint64
+	lastWindow record.UUID
 }
 
 // span is the records from first to last, both included.

@@ -22,7 +22,7 @@ const (
 	FaultNoClose                     // the input ended before the connection's close record
 	FaultGap                         // bytes First to Last of Direction stand in no record, and no record is missing
 	FaultLostGap                     // bytes First to Last of Direction are missing together with lost records
-	FaultDropped                     // the recorder says that it dropped Bytes of Direction: Drops
+	FaultDropped                     // the recorder says that it dropped Bytes of Direction that were wanted: Drops
 	FaultLostBytes                   // the lost records held Bytes of Direction
 	FaultLedger                      // end or close record contradicts what was recorded of Direction: Err
 	FaultDuplicate                   // record First once more, the same; or its bytes in a second record
@@ -43,7 +43,7 @@ type Fault struct {
 	First     uint64
 	Last      uint64 // included
 	Bytes     uint64
-	Drops     []record.Drop // belongs to the fault's record: valid until the handler returns
+	Drops     []record.Drop
 	Err       error
 }
 

@@ -4,14 +4,17 @@ import (
 	"hash/maphash"
 
 	"l4dump/record"
+	"l4dump/strategy"
 )
 
 // fits holds a record against what was recorded of its connection before and reports what is wrong. It is false where
 // the record must not be handed on.
 func (a *Assembler) fits(c *conn, e *entry) bool {
 	switch e.Kind {
+	case record.KindOpen:
+		c.inWindows = e.Open.Unit == string(strategy.UnitBytes)
 	case record.KindData:
-		return a.dataFits(&c.streams[e.Direction], e)
+		return a.dataFits(c, &c.streams[e.Direction], e)
 	case record.KindEnd:
 		a.checkEnd(&c.streams[e.Direction], e)
 	case record.KindClose:
@@ -21,11 +24,15 @@ func (a *Assembler) fits(c *conn, e *entry) bool {
 	return true
 }
 
-func (a *Assembler) dataFits(s *stream, e *entry) bool {
+func (a *Assembler) dataFits(c *conn, s *stream, e *entry) bool {
 	hash := maphash.Bytes(a.seed, e.Payload)
+	// Between the windows of the unit "bytes", nothing is recorded on purpose.
+	paused := c.inWindows && (s.received == 0 || s.lastWindow != e.Window)
 	switch {
-	case e.Offset > s.next:
-		a.gap(s, e)
+	case e.Offset > s.next && s.lossy:
+		a.gap(s, e, FaultLostGap)
+	case e.Offset > s.next && !paused:
+		a.gap(s, e, FaultGap)
 	case e.Offset < s.next && len(e.Payload) > 0:
 		kind := FaultConflict
 		if s.lastOffset == e.Offset && s.lastLength == len(e.Payload) && s.lastHash == hash {
@@ -36,10 +43,11 @@ func (a *Assembler) dataFits(s *stream, e *entry) bool {
 	}
 	s.next, s.lossy = e.Offset+uint64(len(e.Payload)), false
 	s.received += uint64(len(e.Payload))
-	s.lastOffset, s.lastLength, s.lastHash = e.Offset, len(e.Payload), hash
+	s.lastOffset, s.lastLength, s.lastHash, s.lastWindow = e.Offset, len(e.Payload), hash, e.Window
 	return true
 }
 
+// checkEnd takes the end of a stream. Whether bytes before it were dropped, and why, stands in the close record.
 func (a *Assembler) checkEnd(s *stream, e *entry) {
 	if e.Offset < s.next {
 		f := e.fault(FaultLedger)
@@ -47,18 +55,15 @@ func (a *Assembler) checkEnd(s *stream, e *entry) {
 		a.fault(f)
 		return
 	}
-	if e.Offset > s.next {
-		a.gap(s, e)
+	if e.Offset > s.next && s.lossy {
+		a.gap(s, e, FaultLostGap)
 	}
 	s.next, s.lossy = e.Offset, false
 }
 
 // gap reports the bytes between those that were handed on and e.
-func (a *Assembler) gap(s *stream, e *entry) {
-	f := e.fault(FaultGap)
-	if s.lossy {
-		f.Kind = FaultLostGap
-	}
+func (a *Assembler) gap(s *stream, e *entry, k FaultKind) {
+	f := e.fault(k)
 	f.First, f.Last = s.next, e.Offset-1
 	a.fault(f)
 }
@@ -69,15 +74,20 @@ func (a *Assembler) checkLedger(c *conn, e *entry, d record.Direction, l *record
 		f.Place, f.Header, f.Direction = e.at, e.Header, d
 		a.fault(f)
 	}
-	var dropped uint64
+	var dropped, missed uint64
+	var drops []record.Drop
 	for _, drop := range l.Dropped {
 		dropped += drop.Bytes
+		if !unwanted(drop.Reason, c.inWindows) {
+			missed += drop.Bytes
+			drops = append(drops, drop)
+		}
 	}
 	if l.Seen != l.Kept+dropped {
 		report(Fault{Kind: FaultLedger, Err: ErrLedgerSums})
 	}
-	if dropped > 0 {
-		report(Fault{Kind: FaultDropped, Bytes: dropped, Drops: l.Dropped})
+	if missed > 0 {
+		report(Fault{Kind: FaultDropped, Bytes: missed, Drops: drops})
 	}
 	received := c.streams[d].received
 	switch {
@@ -86,4 +96,15 @@ func (a *Assembler) checkLedger(c *conn, e *entry, d record.Direction, l *record
 	case received != l.Kept:
 		report(Fault{Kind: FaultLedger, Err: ErrKept})
 	}
+}
+
+// unwanted reports whether bytes that were dropped for a reason are not missed: the configuration leaves them out.
+func unwanted(reason string, inWindows bool) bool {
+	switch reason {
+	case strategy.OtherDirection.String():
+		return true
+	case strategy.WindowClosed.String(), strategy.SwitchedOff.String(), strategy.ForcedOff.String():
+		return inWindows
+	}
+	return false
 }
