@@ -36,17 +36,19 @@ func locate(o *Options) (*placement, error) {
 	}
 	for _, scope := range scopes {
 		p, missing, err := locateGroups(scope, o)
-		if err != nil && !isInvisible(err) {
-			return nil, err
-		}
-		notes = append(notes, missing...)
 		if err != nil {
-			notes = append(notes, err.Error())
-			continue
+			missing = err
 		}
-		p.withNode = true
-		p.note = strings.Join(notes, "; ")
-		return p, nil
+		if missing != nil {
+			if !isInvisible(missing) {
+				return nil, missing
+			}
+			notes = append(notes, strings.ReplaceAll(missing.Error(), "\n", "; "))
+		}
+		if err == nil {
+			p.withNode, p.note = true, strings.Join(notes, "; ")
+			return p, nil
+		}
 	}
 	return &placement{scope: ScopeHost, withNode: true, note: strings.Join(notes, "; ")}, nil
 }
@@ -54,49 +56,50 @@ func locate(o *Options) (*placement, error) {
 // locateWhole finds a cgroup that has both CPU and memory.
 func locateWhole(scope Scope, o *Options) (*placement, error) {
 	p, missing, err := locateGroups(scope, o)
-	if err == nil && len(missing) > 0 {
-		err = fmt.Errorf("%w: %s", ErrNoCgroup, strings.Join(missing, "; "))
+	if err == nil {
+		err = missing
 	}
-	if err != nil {
-		return nil, fmt.Errorf("measure scope %s: %w", scope, err)
+	if err == nil {
+		return p, nil
 	}
-	return p, nil
+	if isInvisible(err) && !errors.Is(err, ErrNoCgroup) {
+		err = fmt.Errorf("%w: %w", ErrNoCgroup, err)
+	}
+	return nil, fmt.Errorf("measure scope %s: %w", scope, err)
 }
 
-// locateGroups finds the pod's cgroup or the process's own. missing says which of CPU and memory cannot be measured
-// there; if both, it is an error.
-func locateGroups(scope Scope, o *Options) (p *placement, missing []string, err error) {
+// locateGroups finds the pod's cgroup or the process's own. Where only one of CPU and memory can be measured there,
+// missing says why the other cannot; isInvisible holds for it.
+func locateGroups(scope Scope, o *Options) (p *placement, missing, err error) {
 	hierarchies, err := findHierarchies(o.Cgroup)
 	if err != nil {
 		return nil, nil, err
 	}
-	var find func(controller string, h hierarchy) (string, error)
+	var find finder
 	if scope == ScopePod {
 		find = func(_ string, h hierarchy) (string, error) { return findPod(h.dir, o.PodUID) }
 	} else if find, err = ownFinder(o.Proc); err != nil {
 		return nil, nil, err
 	}
 	p = &placement{scope: scope}
-	var errs [2]error
-	if p.cpu, errs[0] = cpuGroups(hierarchies, find); errs[0] != nil {
-		errs[0] = fmt.Errorf("find cpu usage: %w", errs[0])
+	var cpuErr, memoryErr error
+	p.cpu, cpuErr = cpuGroups(hierarchies, find)
+	p.memory, memoryErr = memoryGroups(hierarchies, find)
+	switch {
+	case cpuErr != nil && !isInvisible(cpuErr):
+		return nil, nil, cpuErr
+	case memoryErr != nil && !isInvisible(memoryErr):
+		return nil, nil, memoryErr
+	case cpuErr == nil || memoryErr == nil:
+		return p, errors.Join(cpuErr, memoryErr), nil
+	case cpuErr.Error() == memoryErr.Error(): // one hierarchy, one reason
+		return nil, nil, cpuErr
 	}
-	if p.memory, errs[1] = memoryGroups(hierarchies, find); errs[1] != nil {
-		errs[1] = fmt.Errorf("find memory usage: %w", errs[1])
-	}
-	for _, err := range errs {
-		if err != nil && !isInvisible(err) {
-			return nil, nil, err
-		}
-		if err != nil {
-			missing = append(missing, err.Error())
-		}
-	}
-	if len(missing) == len(errs) {
-		return nil, nil, errors.Join(errs[:]...)
-	}
-	return p, missing, nil
+	return nil, nil, errors.Join(cpuErr, memoryErr)
 }
+
+// finder returns the path, below a hierarchy's visible root, of the cgroup that is looked for.
+type finder func(controller string, h hierarchy) (string, error)
 
 // isInvisible reports whether err says that a cgroup cannot be seen from here, as opposed to one that is malformed.
 func isInvisible(err error) bool {
@@ -166,10 +169,10 @@ func readControllers(dir string) ([]string, error) {
 }
 
 // cpuGroups returns the cgroup that find finds and its ancestors, as far as CPU usage can be read.
-func cpuGroups(hierarchies map[string]hierarchy, find func(string, hierarchy) (string, error)) ([]cpuGroup, error) {
+func cpuGroups(hierarchies map[string]hierarchy, find finder) ([]cpuGroup, error) {
 	account, ok := hierarchies[controllerUsage]
 	if !ok {
-		return nil, fmt.Errorf("controller %s: %w", controllerUsage, ErrNoCgroup)
+		return nil, fmt.Errorf("find controller %s: %w", controllerUsage, ErrNoCgroup)
 	}
 	limit, ok := hierarchies[controllerCPU]
 	name := controllerCPU
@@ -210,12 +213,10 @@ func cpuGroups(hierarchies map[string]hierarchy, find func(string, hierarchy) (s
 }
 
 // memoryGroups returns the cgroup that find finds and its ancestors, as far as memory usage can be read.
-func memoryGroups(
-	hierarchies map[string]hierarchy, find func(string, hierarchy) (string, error),
-) ([]memoryGroup, error) {
+func memoryGroups(hierarchies map[string]hierarchy, find finder) ([]memoryGroup, error) {
 	h, ok := hierarchies[controllerMemory]
 	if !ok {
-		return nil, fmt.Errorf("controller %s: %w", controllerMemory, ErrNoCgroup)
+		return nil, fmt.Errorf("find controller %s: %w", controllerMemory, ErrNoCgroup)
 	}
 	leaf, err := find(controllerMemory, h)
 	if err != nil {
@@ -247,7 +248,7 @@ func ancestors(p string) func(yield func(string) bool) {
 }
 
 // ownFinder returns a function that finds the process's own cgroup: its path below a hierarchy's visible root.
-func ownFinder(proc string) (func(controller string, h hierarchy) (string, error), error) {
+func ownFinder(proc string) (finder, error) {
 	own, err := parseFile(filepath.Join(proc, "self", "cgroup"), parseOwn)
 	if err != nil {
 		return nil, err
@@ -262,7 +263,7 @@ func ownFinder(proc string) (func(controller string, h hierarchy) (string, error
 			p = own.controllers[controller]
 		}
 		if p == "" {
-			return "", fmt.Errorf("find the process's cgroup of controller %s: %w", controller, ErrNoCgroup)
+			return "", fmt.Errorf("find the process's cgroup in %s: %w", h.dir, ErrNoCgroup)
 		}
 		visible, ok := below(mountRoot(mounts, h.dir), p)
 		if !ok {

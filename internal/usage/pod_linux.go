@@ -20,7 +20,11 @@ const maxPodDepth = 6
 func findPod(root, uid string) (string, error) {
 	slice, folder := "-pod"+strings.ReplaceAll(uid, "-", "_")+".slice", "pod"+uid
 	found := ""
-	err := filepath.WalkDir(root, func(p string, entry fs.DirEntry, err error) error {
+	root, err := filepath.EvalSymlinks(root) // cgroup v1 links cpu to cpu,cpuacct
+	if err != nil {
+		return "", fmt.Errorf("find pod %s: %w", uid, err)
+	}
+	err = filepath.WalkDir(root, func(p string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			if p == root {
 				return err
