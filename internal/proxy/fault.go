@@ -39,6 +39,9 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
+// unknownField is the message for a field that does not exist.
+const unknownField = "unknown field"
+
 // parent returns the path of the object that holds a field.
 func parent(path string) string {
 	i := strings.LastIndexByte(path, '.')
@@ -49,6 +52,9 @@ func parent(path string) string {
 func (f *Faults) dropEchoes(n int) {
 	parents := make(map[string]bool)
 	for _, fault := range (*f)[:n] {
+		if fault.Message == unknownField {
+			continue // which left nothing out
+		}
 		parents[parent(strings.TrimSuffix(fault.Path, ".@type"))] = true
 	}
 	kept := (*f)[:n]
@@ -61,3 +67,6 @@ func (f *Faults) dropEchoes(n int) {
 	}
 	*f = kept
 }
+
+// OnlyHere reports whether Envoy itself has nothing against the field: only the embedded engine does not support it.
+func (f Fault) OnlyHere() bool { return strings.Contains(f.Message, notSupported) }

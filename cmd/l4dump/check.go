@@ -1,0 +1,268 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"l4dump/internal/proxy"
+	"l4dump/strategy"
+)
+
+// maxCheckedBytes is the largest file that check reads.
+const maxCheckedBytes = 16 << 20
+
+// finding is one line of check's report.
+type finding struct {
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+// checkReport is what check found in a file. Faults keep the plugin or the proxy from doing what the file says; notes
+// do not.
+type checkReport struct {
+	File   string    `json:"file"`
+	Kind   string    `json:"kind"` // "plugin configuration", "Envoy configuration", "extension configuration" or "manifest"
+	Faults []finding `json:"faults"`
+	Notes  []finding `json:"notes"`
+}
+
+func newCheckCommand() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "check FILE…",
+		Short: "Find what is wrong with a plugin configuration or an envoy.yaml",
+		Long: `check reads plugin configurations (JSON), Envoy configurations and files of extension configurations
+(YAML or JSON), and names every fault with its path. "-" is standard input.
+
+A note is something to know, not a fault: what only the embedded engine lacks, or a setting that a crash
+of the plugin would make expensive.
+
+Exit codes: 0 no fault, 1 faults found or a file cannot be read, 2 wrong usage.`,
+		Example: `  l4dump check envoy.yaml
+  l4dump check --json plugin.json
+  kubectl get envoyfilter l4dump -o yaml | l4dump check -`,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			reports := make([]checkReport, 0, len(files))
+			faults := 0
+			for _, file := range files {
+				text, err := readFile(cmd.InOrStdin(), file)
+				if err != nil {
+					return err
+				}
+				report := check(file, text)
+				reports = append(reports, report)
+				faults += len(report.Faults)
+			}
+			if asJSON {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				if err := encoder.Encode(reports); err != nil {
+					return fmt.Errorf("write the report: %w", err)
+				}
+			} else {
+				printReports(cmd.OutOrStdout(), reports)
+			}
+			if faults > 0 {
+				return errFound
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	return cmd
+}
+
+func readFile(stdin io.Reader, file string) ([]byte, error) {
+	in := stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() //nolint:errcheck // nothing was written to it
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxCheckedBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	if len(text) > maxCheckedBytes {
+		return nil, fmt.Errorf("read %s: want at most %d bytes", file, maxCheckedBytes)
+	}
+	return text, nil
+}
+
+func printReports(w io.Writer, reports []checkReport) {
+	for _, report := range reports {
+		for _, fault := range report.Faults {
+			fmt.Fprintf(w, "%s: %s\n", report.File, line(fault))
+		}
+		for _, note := range report.Notes {
+			fmt.Fprintf(w, "%s: note: %s\n", report.File, line(note))
+		}
+		if len(report.Faults) == 0 {
+			fmt.Fprintf(w, "%s: no fault in this %s\n", report.File, report.Kind)
+		}
+	}
+}
+
+func line(f finding) string {
+	if f.Path == "" {
+		return f.Message
+	}
+	return f.Path + ": " + f.Message
+}
+
+// check looks at one file, whose kind its top-level keys tell.
+func check(file string, text []byte) checkReport {
+	r := checkReport{File: file, Faults: []finding{}, Notes: []finding{}}
+	var document map[string]any
+	err := yaml.UnmarshalStrict(text, &document)
+	_, extensions := document["resources"]
+	_, manifest := document["apiVersion"]
+	switch {
+	case err == nil && (extensions || manifest):
+		r.Kind = "extension configuration"
+		if manifest {
+			r.Kind = "manifest"
+		}
+		r.plugins(document)
+	case err == nil && isBootstrap(document):
+		r.Kind = "Envoy configuration"
+		r.bootstrap(text)
+		r.plugins(document)
+	default:
+		r.Kind = "plugin configuration"
+		r.plugin("", text)
+	}
+	return r
+}
+
+// isBootstrap reports whether a document has a key that only an Envoy configuration has.
+func isBootstrap(document map[string]any) bool {
+	for _, key := range []string{"static_resources", "dynamic_resources", "admin", "node", "staticResources", "dynamicResources"} {
+		if _, ok := document[key]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *checkReport) fault(path, message string) {
+	r.Faults = append(r.Faults, finding{path, message})
+}
+
+// bootstrap reports what proxy.Parse refuses. What only the embedded engine lacks is a note: Envoy runs it.
+func (r *checkReport) bootstrap(text []byte) {
+	_, err := proxy.Parse(r.File, text)
+	for _, fault := range proxy.FaultsOf(err) {
+		if fault.OnlyHere() {
+			r.Notes = append(r.Notes, finding{fault.Path, fault.Message})
+			continue
+		}
+		r.fault(fault.Path, fault.Message)
+	}
+	if err != nil && proxy.FaultsOf(err) == nil {
+		r.fault("", err.Error())
+	}
+}
+
+// plugin reports the faults of a plugin's configuration, which stands at path of the file.
+func (r *checkReport) plugin(path string, text []byte) {
+	_, err := strategy.Parse(text)
+	var faults strategy.Faults
+	if err != nil && !errors.As(err, &faults) {
+		faults = strategy.Faults{{Message: err.Error()}}
+	}
+	for _, fault := range faults {
+		at := fault.Path
+		if path != "" {
+			at = strings.TrimSuffix(path+": "+fault.Path, ": ")
+		}
+		r.fault(at, fault.Message)
+	}
+}
+
+// plugins reports on every configuration of this plugin in a document, wherever it stands.
+func (r *checkReport) plugins(document map[string]any) {
+	found := 0
+	walk("", document, func(path string, object map[string]any) {
+		typeURL, _ := object["@type"].(string)
+		switch {
+		case strings.HasSuffix(typeURL, "/envoy.extensions.filters.network.wasm.v3.Wasm"):
+			config, _ := object["config"].(map[string]any)
+			found++
+			r.wasm(path+".config", config)
+		case object["pluginConfig"] != nil:
+			found++
+			text, err := json.Marshal(object["pluginConfig"])
+			if err != nil {
+				r.fault(path+".pluginConfig", err.Error())
+				return
+			}
+			r.plugin(joinPath(path, "pluginConfig"), text)
+		}
+	})
+	if found == 0 {
+		r.fault("", "want a network wasm filter, found none")
+	}
+}
+
+// wasm reports on one PluginConfig message.
+func (r *checkReport) wasm(path string, config map[string]any) {
+	if open, _ := config["fail_open"].(bool); !open {
+		r.Notes = append(r.Notes, finding{
+			path + ".fail_open",
+			"is not true: a crash of the plugin would close live connections",
+		})
+	}
+	configuration, _ := config["configuration"].(map[string]any)
+	switch typeURL, _ := configuration["@type"].(string); typeURL {
+	case "":
+		if config["configuration"] != nil {
+			r.fault(path+".configuration", `want "@type": type.googleapis.com/google.protobuf.StringValue and a value`)
+		}
+	case "type.googleapis.com/google.protobuf.StringValue":
+		value, ok := configuration["value"].(string)
+		if !ok {
+			r.fault(path+".configuration.value", "want a string that holds JSON")
+			return
+		}
+		r.plugin(path+".configuration.value", []byte(value))
+	default:
+		r.fault(path+".configuration", "want a google.protobuf.StringValue that holds JSON, got "+typeURL+
+			": the plugin would be given other bytes")
+	}
+}
+
+// walk calls visit for each object in a document, in the order of the paths.
+func walk(path string, value any, visit func(path string, object map[string]any)) {
+	switch value := value.(type) {
+	case map[string]any:
+		visit(path, value)
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			walk(joinPath(path, key), value[key], visit)
+		}
+	case []any:
+		for i, element := range value {
+			walk(fmt.Sprintf("%s[%d]", path, i), element, visit)
+		}
+	}
+}
+
+func joinPath(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
