@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"l4dump/record"
+	"l4dump/strategy"
+)
+
+// TestBudget loads the proxy well above what may be recorded. What is recorded stays within the budget for the whole
+// process, what is not is counted to the byte, and memory does not grow.
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	const (
+		bytesPerSecond = 1 << 20
+		maxGrowth      = 64 << 20
+	)
+	capture := `{"unit": "connections", "max_bytes_per_second": 1048576, "max_lines_per_second": 0}`
+	onEach(t, func(t *testing.T, s subject) {
+		service := startService(t, echo)
+		p := start(t, s, newConfig(t, service.address(), plugins{
+			listenerName: pluginConfig(openStrategy(t), capture, `{}`),
+		}))
+		warm := dial(t, p.address(listenerName))
+		warm.exchange([]byte("warm"))
+		warm.finish()
+		closes := 1
+		p.waitForCloses(closes)
+		idle := p.residentBytes()
+
+		// Paced, so that the machine keeps up and a second's budget can be used in that second.
+		const attempts = 5
+		for attempt := 1; ; attempt++ {
+			paced := echoLoad{connections: 24, exchange: 16 << 10, pause: 20 * time.Millisecond, lasts: 4 * time.Second}
+			done := paced.run(t, p)
+			closes += paced.connections
+			kept := requireAccounted(t, p.waitForCloses(closes), done)
+			budget := float64(bytesPerSecond) * done.took.Seconds()
+			burst := float64(bytesPerSecond) * strategy.BudgetBurst / float64(time.Second)
+			require.LessOrEqual(t, float64(kept), 1.2*budget+burst)
+			require.Greater(t, float64(done.bytes), 4*budget, "the load is too small")
+			if float64(kept) >= 0.8*budget {
+				break
+			}
+			// A pause of the load longer than the burst leaves budget that cannot be used: then it is no measurement.
+			require.Greater(t, done.longestGap.Nanoseconds(), int64(strategy.BudgetBurst), "%d bytes kept of a budget of %.0f", kept, budget)
+			require.Less(t, attempt, attempts, "the machine is too busy to measure a rate")
+		}
+		require.Equal(t, workers, p.dump().vms())
+
+		full := echoLoad{connections: 8, exchange: 1 << 20, lasts: 3 * time.Second, watch: p.residentBytes}
+		done := full.run(t, p)
+		closes += full.connections
+		kept := requireAccounted(t, p.waitForCloses(closes), done)
+		require.LessOrEqual(t, float64(kept), 1.2*bytesPerSecond*done.took.Seconds()+bytesPerSecond/10)
+		require.Less(t, done.peak-idle, int64(maxGrowth), "resident memory grew")
+		t.Logf("%d MiB in %s, resident memory %d MiB idle, %d MiB at most",
+			done.bytes>>20, done.took.Round(time.Millisecond), idle>>20, done.peak>>20)
+	})
+}
+
+// requireAccounted requires that each connection of a load has a close record that accounts for every byte, with the
+// budget as the only reason to drop one, and returns how many bytes were kept.
+func requireAccounted(t *testing.T, d *dump, done *echoed) (kept uint64) {
+	t.Helper()
+	for source, sent := range done.sent {
+		c := d.of(t, source)
+		for direction, l := range []record.Ledger{c.closed.Downstream, c.closed.Upstream} {
+			require.Equal(t, ledger(sent, c.streams[direction].kept(), strategy.Budget), l)
+			require.Equal(t, []uint64{sent}, c.streams[direction].ends)
+			kept += l.Kept
+		}
+	}
+	return kept
+}
+
+// echoLoad exchanges bytes with an echo service on several connections for some time.
+type echoLoad struct {
+	connections int
+	exchange    int           // bytes each time
+	pause       time.Duration // between the exchanges
+	lasts       time.Duration
+	watch       func() int64 // a value of which the peak is of interest
+}
+
+// echoed is what a load did.
+type echoed struct {
+	sent       map[string]uint64 // bytes by the client's address
+	bytes      uint64            // both directions
+	took       time.Duration
+	longestGap time.Duration // between two exchanges of any connection
+	peak       int64
+}
+
+func (l *echoLoad) run(t *testing.T, p *proxy) *echoed {
+	t.Helper()
+	var (
+		done   = &echoed{sent: map[string]uint64{}}
+		mu     sync.Mutex
+		times  []time.Time
+		faults []error
+		wait   sync.WaitGroup
+		begun  = time.Now()
+	)
+	for i := range l.connections {
+		payload := randomBytes(uint64(i), l.exchange)
+		wait.Go(func() {
+			source, sent, err := l.converse(p.address(listenerName), payload, begun.Add(l.lasts), func() {
+				mu.Lock()
+				defer mu.Unlock()
+				times = append(times, time.Now())
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			done.sent[source] = sent
+			done.bytes += 2 * sent
+			if err != nil {
+				faults = append(faults, err)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() {
+		wait.Wait()
+		close(ended)
+	}()
+	for running := true; running; {
+		select {
+		case <-ended:
+			running = false
+		case <-time.After(20 * time.Millisecond):
+		}
+		if l.watch != nil {
+			done.peak = max(done.peak, l.watch())
+		}
+	}
+	done.took = time.Since(begun)
+	require.Empty(t, faults)
+	require.Len(t, done.sent, l.connections)
+	slices.SortFunc(times, time.Time.Compare)
+	last := begun
+	for _, at := range times {
+		done.longestGap = max(done.longestGap, at.Sub(last))
+		last = at
+	}
+	return done
+}
+
+func (l *echoLoad) converse(address string, payload []byte, end time.Time, exchanged func()) (source string, sent uint64, err error) {
+	c, err := connect(address)
+	if err != nil {
+		return "", 0, err
+	}
+	defer c.Close()
+	for time.Now().Before(end) {
+		if err := exchange(c, payload); err != nil {
+			return c.LocalAddr().String(), sent, err
+		}
+		sent += uint64(len(payload))
+		exchanged()
+		time.Sleep(l.pause)
+	}
+	if err := c.CloseWrite(); err != nil {
+		return "", sent, err
+	}
+	_, err = io.Copy(io.Discard, c)
+	return c.LocalAddr().String(), sent, err
+}
+
+// TestConnectionLimit sends as much as a connection may keep, and a byte less and more.
+func TestConnectionLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 10_000
+	capture := `{"unit": "connections", "max_bytes_per_connection": 10000}`
+	rows := []struct {
+		name         string
+		sent         int // by the client; the service sends one byte after it
+		wantSent     record.Ledger
+		wantReceived record.Ledger
+	}{
+		{"the last byte is the service's", limit - 1, ledger(limit-1, limit-1, 0), ledger(1, 1, 0)},
+		{"the service's is one too many", limit, ledger(limit, limit, 0), ledger(1, 0, strategy.ConnectionLimit)},
+		{"the client's and the service's", limit + 1, ledger(limit+1, limit, strategy.ConnectionLimit), ledger(1, 0, strategy.ConnectionLimit)},
+	}
+	onEach(t, func(t *testing.T, s subject) {
+		service := startService(t, func(c *net.TCPConn) {
+			_, _ = io.Copy(io.Discard, c)
+			_, _ = c.Write([]byte("."))
+			_ = c.CloseWrite()
+		})
+		p := start(t, s, newConfig(t, service.address(), plugins{
+			listenerName: pluginConfig(openStrategy(t), capture, `{}`),
+		}))
+		for i, row := range rows {
+			c := dial(t, p.address(listenerName))
+			sent := randomBytes(uint64(i), row.sent)
+			received, err := sendAndReceive(c.TCPConn, sent)
+			require.NoError(t, err)
+			require.Equal(t, ".", string(received))
+
+			recorded := p.waitForCloses(i+1).of(t, c.source())
+			require.Equal(t, row.wantSent, recorded.closed.Downstream, row.name)
+			require.Equal(t, row.wantReceived, recorded.closed.Upstream, row.name)
+			require.Equal(t, sent[:row.wantSent.Kept], recorded.streams[record.Downstream].bytes(t, 0), row.name)
+			require.Equal(t, string(received[:row.wantReceived.Kept]), string(recorded.streams[record.Upstream].bytes(t, 0)), row.name)
+		}
+	})
+}
