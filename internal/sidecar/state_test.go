@@ -1,0 +1,325 @@
+package sidecar
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"l4dump/strategy"
+)
+
+func TestStateIsWhatThePluginReads(t *testing.T) {
+	c := start(t, nil)
+	r := c.do(http.MethodGet, statePath, "")
+	got, err := strategy.ParseState([]byte(r.body))
+	require.NoError(t, err)
+	require.Equal(t, strategy.State{
+		Measured: true, Usage: strategy.Usage{CPU: 10, Memory: 20}, Age: 100,
+	}, got)
+
+	c.setGlobal(`{"switch":"FORCE_OFF","cpu_max_rate":12.5}`)
+	got, err = strategy.ParseState([]byte(c.do(http.MethodGet, statePath, "").body))
+	require.NoError(t, err)
+	require.Equal(t, &strategy.Strategy{
+		Switch: strategy.SwitchForceOff, Interval: 30, Duration: 1, CPUMaxRate: 12.5, MemMaxRate: 70,
+	}, got.Global)
+
+	none := start(t, func(o *Options) { o.Usage = nil })
+	got, err = strategy.ParseState([]byte(none.do(http.MethodGet, statePath, "").body))
+	require.NoError(t, err)
+	require.Equal(t, strategy.State{}, got)
+}
+
+func TestStateWhole(t *testing.T) {
+	c := start(t, nil)
+	c.setGlobal(on)
+	global := &Strategy{Switch: strategy.SwitchOn, Interval: 30, Duration: 10, CPUMaxRate: 80, MemMaxRate: 70}
+	require.Equal(t, State{
+		Version: 1,
+		Usage: &Usage{
+			CPU:    UsageFigure{Percent: 10, Source: "host:/proc/stat", AgeMillis: 100},
+			Memory: UsageFigure{Percent: 20, Source: "host:/proc/meminfo", AgeMillis: 100},
+		},
+		Global: global, Revision: 1, By: "api", At: epoch,
+		Strategy: *global, Recording: true, Reason: "recorded",
+		Window: Window{
+			ID: epochWindow, Start: epoch, End: epoch.Add(10 * time.Second), Next: epoch.Add(30 * time.Second), Open: true,
+		},
+	}, c.state())
+}
+
+func TestDecision(t *testing.T) {
+	application := func(s strategy.Switch) strategy.Strategy {
+		return strategy.Strategy{Switch: s, Interval: 30, Duration: 10, CPUMaxRate: 50, MemMaxRate: 60}
+	}
+	tests := []struct {
+		name        string
+		global      string // PUT unless empty
+		application *strategy.Strategy
+		told        string
+		at          time.Duration // after epoch
+		cpu, memory float64
+		age         time.Duration // of the reading
+		want        strategy.Reason
+	}{
+		{name: "nothing is on", want: strategy.SwitchedOff},
+		{name: "global on, no plugin", global: on, want: strategy.Recorded},
+		{name: "global off, no plugin", global: `{"switch":"OFF"}`, want: strategy.SwitchedOff},
+		{name: "application on", application: new(application(strategy.SwitchOn)), want: strategy.Recorded},
+		{name: "application off", application: new(application(strategy.SwitchOff)), want: strategy.SwitchedOff},
+		{
+			name: "application off, global on", application: new(application(strategy.SwitchOff)), global: on,
+			want: strategy.Recorded,
+		},
+		{
+			name: "application on, global forces off", application: new(application(strategy.SwitchOn)),
+			global: `{"switch":"FORCE_OFF"}`, want: strategy.ForcedOff,
+		},
+		{name: "window's last moment", global: on, at: 10*time.Second - 1, want: strategy.Recorded},
+		{name: "window's end", global: on, at: 10 * time.Second, want: strategy.WindowClosed},
+		{name: "next window", global: on, at: 30 * time.Second, want: strategy.Recorded},
+		{name: "reading not yet stale", global: on, age: 5 * time.Second, want: strategy.Recorded},
+		{name: "reading stale", global: on, age: 5*time.Second + 1, want: strategy.UsageUnknown},
+		{name: "cpu under its limit", global: on, cpu: 79.9, want: strategy.Recorded},
+		{name: "cpu at its limit", global: on, cpu: 80, want: strategy.CPULimit},
+		{name: "memory under its limit", global: on, memory: 69.9, want: strategy.Recorded},
+		{name: "memory at its limit", global: on, memory: 70, want: strategy.MemoryLimit},
+		{
+			name: "application's limit counts", application: new(application(strategy.SwitchOn)), global: on, cpu: 50,
+			want: strategy.CPULimit,
+		},
+		{
+			name: "plugin's fuse is still open", application: new(application(strategy.SwitchOn)), told: "cpu", cpu: 49,
+			want: strategy.CPULimit,
+		},
+		{
+			name: "plugin's fuse is still open for memory", application: new(application(strategy.SwitchOn)), told: "memory",
+			want: strategy.MemoryLimit,
+		},
+		{
+			name: "log level hides the lines", application: new(application(strategy.SwitchOn)), told: "log_level",
+			want: strategy.LogLevel,
+		},
+		{
+			name: "plugin has not seen the window yet", application: new(application(strategy.SwitchOn)),
+			told: "window_closed", want: strategy.Recorded,
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			c := start(t, nil)
+			c.clock.set(epoch.Add(tc.at))
+			c.meter.set(tc.cpu, tc.memory, epoch.Add(tc.at-tc.age))
+			if tc.global != "" {
+				c.setGlobal(tc.global)
+			}
+			if tc.application != nil {
+				told := tc.told
+				if told == "" {
+					told = "recorded"
+				}
+				c.poll(strategy.Report{Plugin: "l4dump", Reason: told, Strategy: *tc.application})
+			}
+			got := c.state()
+			require.Equal(t, tc.want.String(), got.Reason)
+			require.Equal(t, tc.want == strategy.Recorded, got.Recording)
+			status := into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, ""))
+			require.Equal(t, got.Reason, status.Reason)
+			require.NotEqual(t, status.Reason, status.Why, "every reason has a sentence")
+		})
+	}
+}
+
+func TestReadingsThatAreNone(t *testing.T) {
+	nan := []float64{0, 0}
+	nan[0] /= nan[1]
+	tests := []struct {
+		name        string
+		cpu, memory float64
+		want        *Usage
+	}{
+		{"cpu is no number", nan[0], 1, nil},
+		{"memory is no number", 1, nan[0], nil},
+		{"over and under", 101, -1, &Usage{CPU: UsageFigure{Percent: 100}, Memory: UsageFigure{}}},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			m := &meter{}
+			m.set(tc.cpu, tc.memory, epoch)
+			m.cpu.Source, m.memory.Source = "", ""
+			require.Equal(t, tc.want, read(m).message(epoch))
+		})
+	}
+}
+
+func TestSeveralPlugins(t *testing.T) {
+	c := start(t, nil)
+	off := strategy.DefaultStrategy()
+	active := strategy.Strategy{Switch: strategy.SwitchOn, Interval: 60, Duration: 10, CPUMaxRate: 80, MemMaxRate: 70}
+	state := c.poll(
+		strategy.Report{Plugin: "a", Reason: "switch_off", Strategy: off},
+		strategy.Report{Plugin: "b", Reason: "recorded", Strategy: active},
+	)
+	require.True(t, state.Recording, "one of them records")
+	require.Equal(t, Strategy(active), state.Strategy)
+
+	c.clock.set(epoch.Add(time.Second))
+	status := into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, ""))
+	require.Equal(t, []PluginStatus{
+		{
+			Plugin: "a", Reported: "switch_off", Application: Strategy(off), Strategy: Strategy(off), Reason: "switch_off",
+			AgeMillis: 1000,
+		},
+		{
+			Plugin: "b", Reported: "recorded", Application: Strategy(active), Strategy: Strategy(active), Recording: true,
+			Reason: "recorded", AgeMillis: 1000,
+		},
+	}, status.Plugins)
+
+	// A new report of one plugin replaces its old ones only.
+	c.poll(strategy.Report{Plugin: "b", Reason: "switch_off", Strategy: off})
+	require.False(t, c.state().Recording)
+	require.Len(t, into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, "")).Plugins, 2)
+}
+
+func TestReportsGetStale(t *testing.T) {
+	c := start(t, nil)
+	active := strategy.Strategy{Switch: strategy.SwitchOn, Interval: 3600, Duration: 3599, CPUMaxRate: 80, MemMaxRate: 70}
+	c.poll(strategy.Report{Plugin: "l4dump", Reason: "recorded", Strategy: active})
+	at := func(after time.Duration) string {
+		c.clock.set(epoch.Add(after))
+		c.meter.set(10, 20, epoch.Add(after))
+		return c.state().Reason
+	}
+	require.Equal(t, "recorded", at(15*time.Second))
+	require.Equal(t, "switch_off", at(15*time.Second+1))
+}
+
+func TestReportsThatAreRefused(t *testing.T) {
+	long := make([]strategy.Report, 100)
+	for i := range long {
+		long[i] = strategy.Report{Plugin: strings.Repeat("p", 60), Reason: "recorded", Strategy: strategy.DefaultStrategy()}
+	}
+	most := string(strategy.AppendReports(nil, long))
+	require.LessOrEqual(t, len(most), strategy.MaxReportBytes)
+	tests := []struct {
+		name, report string
+		refused      bool
+	}{
+		{"an empty list", "[]", false},
+		{"the longest that a plugin sends", most, false},
+		{"longest", most + strings.Repeat(" ", strategy.MaxReportBytes-len(most)), false},
+		{"longer by 1", "[" + strings.Repeat(" ", strategy.MaxReportBytes-1) + "]", true},
+		{"not JSON", "hello", true},
+		{"not a list", "{}", true},
+		{"strategy out of bounds", `[{"plugin":"a","reason":"b","strategy":{"interval":1}}]`, true},
+		{"application that forces off", `[{"plugin":"a","reason":"b","strategy":{"switch":"FORCE_OFF"}}]`, true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			c := start(t, nil)
+			// The answer is there in any case.
+			into[State](t, http.StatusOK, c.do(http.MethodGet, statePath, "", strategy.ReportHeader, tc.report))
+			metric := c.do(http.MethodGet, metricsPath, "").body
+			require.Equal(t, tc.refused, strings.Contains(metric, "l4dump_sidecar_reports_refused_total 1"), metric)
+			require.Equal(t, tc.refused, strings.Contains(c.log.String(), "cannot read a plugin's report"))
+		})
+	}
+}
+
+func TestReportsAreBounded(t *testing.T) {
+	c := start(t, nil)
+	for i := range maxReports {
+		c.poll(strategy.Report{Plugin: fmt.Sprint("p", i), Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	}
+	require.NotContains(t, c.log.String(), "at most")
+	c.poll(strategy.Report{Plugin: "one more", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	require.Contains(t, c.log.String(), "at most 256 in all")
+	require.Len(t, c.server.reports.fresh(epoch), maxReports)
+
+	c.poll(strategy.Report{Plugin: "p7", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	require.Contains(t, c.log.String(), "read again", "a known one has its place")
+}
+
+func TestReportLogsCannotBeForged(t *testing.T) {
+	c := start(t, nil)
+	report := `[{"plugin":"a","strategy":{"switch":"\nlevel=ERROR msg=forged"}}]`
+	c.do(http.MethodGet, statePath, "", strategy.ReportHeader, report)
+	require.NotContains(t, c.log.String(), "\nlevel=ERROR msg=forged")
+	require.Contains(t, c.log.String(), "cannot read a plugin's report")
+}
+
+func TestETag(t *testing.T) {
+	c := start(t, nil)
+	first := c.do(http.MethodGet, statePath, "")
+	tag := first.header.Get("ETag")
+	require.Regexp(t, `^W/"[0-9a-f]{24}"$`, tag)
+	again := func(match string) reply { return c.do(http.MethodGet, statePath, "", "If-None-Match", match) }
+
+	c.clock.set(epoch.Add(500 * time.Millisecond)) // the readings get older, nothing else
+	for _, match := range []string{tag, strings.TrimPrefix(tag, "W/"), `"x", ` + tag, "*"} {
+		r := again(match)
+		require.Equal(t, http.StatusNotModified, r.status, match)
+		require.Empty(t, r.body)
+		require.Equal(t, tag, r.header.Get("ETag"))
+	}
+	require.Equal(t, http.StatusOK, again(`"x"`).status)
+	require.Equal(t, http.StatusOK, c.do(http.MethodGet, statePath, "").status)
+
+	changes := []struct {
+		name   string
+		change func()
+	}{
+		{"same usage, read anew", func() { c.meter.set(10, 20, epoch) }},
+		{"other usage", func() { c.meter.set(11, 20, epoch) }},
+		{"strategy", func() { c.setGlobal(on) }},
+		{"the same strategy again", func() { c.setGlobal(on) }},
+		{"window closes", func() { c.clock.set(epoch.Add(10 * time.Second)) }},
+		{"report", func() {
+			c.poll(strategy.Report{Plugin: "a", Reason: "recorded", Strategy: strategy.Strategy{
+				Switch: strategy.SwitchOn, Interval: 60, Duration: 59, CPUMaxRate: 1, MemMaxRate: 2,
+			}})
+		}},
+	}
+	for _, tc := range changes {
+		tc.change()
+		r := again(tag)
+		require.Equal(t, http.StatusOK, r.status, tc.name)
+		require.NotEqual(t, tag, r.header.Get("ETag"), tc.name)
+		tag = r.header.Get("ETag")
+		require.Equal(t, http.StatusNotModified, again(tag).status, tc.name)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	c := start(t, func(o *Options) { o.StrategyFile = o.Dir + "/none.json" })
+	c.setGlobal(on)
+	c.poll(strategy.Report{Plugin: "a", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	c.do(http.MethodPost, portraitPath+"RPC?port=1", `{}`)
+	c.do(http.MethodPost, portraitPath+"RPC?port=1", `{}`)
+	c.do("BREW", statePath, "")
+	text := c.do(http.MethodGet, metricsPath, "").body
+	for _, line := range []string{
+		`l4dump_sidecar_requests_total{code="200",method="GET",path="/v1/state"} 1`,
+		`l4dump_sidecar_requests_total{code="200",method="PUT",path="/v1/strategy/global"} 1`,
+		`l4dump_sidecar_requests_total{code="405",method="other",path="/v1/state"} 1`,
+		`l4dump_sidecar_portraits_total{result="written",type="RPC"} 1`,
+		`l4dump_sidecar_portraits_total{result="duplicate",type="RPC"} 1`,
+		`l4dump_sidecar_cpu_percent{source="host:/proc/stat"} 10`,
+		`l4dump_sidecar_memory_percent{source="host:/proc/meminfo"} 20`,
+		`l4dump_sidecar_usage_age_seconds 0.1`,
+		`l4dump_sidecar_recording 1`,
+		`l4dump_sidecar_strategy_revision 1`,
+		`l4dump_sidecar_plugins 1`,
+		`l4dump_sidecar_strategy_file_valid 0`,
+		`l4dump_sidecar_dump_write_failing 0`,
+	} {
+		require.Contains(t, text, "\n"+line+"\n")
+	}
+	c.setGlobal(`{"switch":"FORCE_OFF"}`)
+	require.Contains(t, c.do(http.MethodGet, metricsPath, "").body, "\nl4dump_sidecar_off{reason=\"forced_off\"} 1\n")
+}
