@@ -184,7 +184,7 @@ func (a *admin) listeners(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admin) serverInfo(w http.ResponseWriter, _ *http.Request) {
-	a.proto(w, &adminv3.ServerInfo{
+	a.message(w, protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}, &adminv3.ServerInfo{
 		Version: a.server.options.Version,
 		State:   a.state(),
 		Node:    a.server.config.Bootstrap.GetNode(),
@@ -263,7 +263,11 @@ func (a *admin) quit(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a *admin) proto(w http.ResponseWriter, m proto.Message) {
-	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	a.message(w, protojson.MarshalOptions{UseProtoNames: true}, m)
+}
+
+func (a *admin) message(w http.ResponseWriter, options protojson.MarshalOptions, m proto.Message) {
+	data, err := options.Marshal(m)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -21,24 +21,24 @@ const anyName = protoreflect.FullName("google.protobuf.Any")
 
 // decode reads YAML or JSON into message and returns what is wrong with its form: fields that do not exist, values of the
 // wrong kind. protojson stops at the first of these, so they are looked for here, and taken out before it runs.
-func decode(text []byte, message proto.Message) Faults {
-	var faults Faults
+// A text that is no object at all leaves message empty and is false.
+func decode(text []byte, message proto.Message) (faults Faults, ok bool) {
 	data, err := yaml.YAMLToJSONStrict(text)
 	if err != nil {
-		faults.add("", strings.TrimPrefix(err.Error(), "yaml: "))
-		return faults
+		faults.add("", strings.NewReplacer("yaml: ", "", "unmarshal errors:\n  ", "", "\n  ", "; ").Replace(err.Error()))
+		return faults, false
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	var value any
 	if err := decoder.Decode(&value); err != nil {
 		faults.add("", err.Error())
-		return faults
+		return faults, false
 	}
 	object, ok := value.(map[string]any)
 	if !ok {
 		faults.add("", "want an object")
-		return faults
+		return faults, false
 	}
 	checkObject(object, message.ProtoReflect().Descriptor(), "", &faults)
 	if data, err = json.Marshal(object); err == nil {
@@ -47,7 +47,7 @@ func decode(text []byte, message proto.Message) Faults {
 	if err != nil {
 		faults.add("", err.Error())
 	}
-	return faults
+	return faults, true
 }
 
 // checkObject checks object against descriptor and takes out what is wrong.
@@ -60,7 +60,7 @@ func checkObject(object map[string]any, descriptor protoreflect.MessageDescripto
 		}
 		at := join(path, key)
 		if field == nil {
-			faults.add(at, "unknown field")
+			faults.add(at, unknownField)
 			delete(object, key)
 			continue
 		}
@@ -83,21 +83,18 @@ func checkField(value any, field protoreflect.FieldDescriptor, path string, faul
 	if value == nil {
 		return true // null leaves a field unset
 	}
-	switch v := value.(type) {
-	case []any:
-		if field.IsList() && field.Message() != nil {
-			kept := true
-			for i, element := range v {
-				kept = checkMessage(element, field, fmt.Sprintf("%s[%d]", path, i), faults) && kept
-			}
-			return kept
-		}
-	case map[string]any:
-		if !field.IsList() && !field.IsMap() && field.Message() != nil {
-			return checkMessage(v, field, path, faults)
-		}
+	list, isList := value.([]any)
+	switch {
+	case field.Message() == nil || field.IsMap() || field.IsList() && !isList:
+		return checkLeaf(value, field, path, faults)
+	case !field.IsList():
+		return checkMessage(value, field, path, faults)
 	}
-	return checkLeaf(value, field, path, faults)
+	kept := true
+	for i, element := range list {
+		kept = checkMessage(element, field, fmt.Sprintf("%s[%d]", path, i), faults) && kept
+	}
+	return kept
 }
 
 func checkMessage(value any, field protoreflect.FieldDescriptor, path string, faults *Faults) bool {

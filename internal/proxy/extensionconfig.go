@@ -75,10 +75,9 @@ func (e *extensionConfig) buildPlugin(config *wasmv3.PluginConfig, path string, 
 		e.code = code.Filename
 	case *corev3.DataSource_InlineBytes:
 		e.vm.Code = code.InlineBytes
-	default:
-		if vm.GetCode().GetRemote() == nil { // which checkSupport has named
-			faults.add(path+".vm_config.code.local", "want filename or inline_bytes")
-		}
+	}
+	if vm.GetCode() == nil {
+		faults.add(path+".vm_config.code", "want a local module")
 	}
 }
 

@@ -306,7 +306,10 @@ func protoName(descriptor protoreflect.MessageDescriptor, goName string) string 
 
 // load reads text into message and returns all its faults; build adds those that only its caller can see.
 func load(text []byte, message proto.Message, build func(*Faults)) Faults {
-	faults := decode(text, message)
+	faults, ok := decode(text, message)
+	if !ok {
+		return faults
+	}
 	n := len(faults)
 	checkSupport(message.ProtoReflect(), "", &faults)
 	build(&faults)
