@@ -152,9 +152,11 @@ func findHierarchies(root string) (map[string]hierarchy, error) {
 		return nil, err
 	}
 	for _, c := range unified {
-		found[c] = hierarchy{version: cgroup2, dir: dir}
-		if c == controllerCPU {
-			found[controllerUsage] = found[c]
+		switch h := (hierarchy{version: cgroup2, dir: dir}); c {
+		case controllerCPU:
+			found[controllerCPU], found[controllerUsage] = h, h
+		case controllerCPUSet, controllerMemory:
+			found[c] = h
 		}
 	}
 	if len(found) == 0 {
@@ -302,8 +304,8 @@ func parseCgroupMounts(r io.Reader) ([]*mountinfo.Info, error) {
 	return mountinfo.GetMountsFromReader(r, mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 }
 
-// mountRoot returns the path, within its hierarchy, of the cgroup that is visible at dir: "/" where the mounts do not
-// tell. A container's runtime mounts just the container's own cgroup, so that its path ends where the mount begins.
+// mountRoot returns the path, within its hierarchy, of the cgroup that is visible at dir, for below: "/" where the
+// mounts do not tell. A container's runtime mounts just the container's own cgroup, so that its path ends where the mount begins.
 func mountRoot(mounts []*mountinfo.Info, dir string) string {
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = real
@@ -312,7 +314,7 @@ func mountRoot(mounts []*mountinfo.Info, dir string) string {
 	for _, m := range mounts {
 		// A later mount hides an earlier one at the same place.
 		if rel, ok := below(m.Mountpoint, dir); ok && len(m.Mountpoint) >= longest {
-			root, longest = strings.TrimSuffix(m.Root, "/")+strings.TrimSuffix(rel, "/"), len(m.Mountpoint)
+			root, longest = strings.TrimSuffix(m.Root, "/")+rel, len(m.Mountpoint)
 		}
 	}
 	return root
