@@ -123,7 +123,7 @@ const (
 // findHierarchies returns the hierarchy of each controller below root: one for all (cgroup v2), one for each or two
 // (v1), or a mixture, with v2 in the folder unified.
 func findHierarchies(root string) (map[string]hierarchy, error) {
-	unified, err := readControllers(root)
+	_, err := readControllers(root)
 	if err == nil {
 		h := hierarchy{version: cgroup2, dir: root}
 		return map[string]hierarchy{
@@ -148,7 +148,8 @@ func findHierarchies(root string) (map[string]hierarchy, error) {
 		}
 	}
 	dir := filepath.Join(root, "unified")
-	if unified, err = readControllers(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	unified, err := readControllers(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	for _, c := range unified {

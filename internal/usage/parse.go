@@ -31,7 +31,7 @@ func parseFile[T any](path string, parse func(io.Reader) (T, error)) (T, error) 
 		var none T
 		return none, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	v, err := parse(f)
 	if err != nil {
 		return v, fmt.Errorf("parse %s: %w", path, err)

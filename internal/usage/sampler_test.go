@@ -60,11 +60,11 @@ func TestSamplerReadsEachInterval(t *testing.T) {
 		require.ErrorIs(t, s.Err(), ErrNoInterval)
 		require.EqualValues(t, 1, source.reads.Load(), "it reads at once")
 
-		time.Sleep(DefaultInterval - 1)
+		time.Sleep(DefaultInterval - time.Nanosecond)
 		synctest.Wait()
 		require.EqualValues(t, 1, source.reads.Load())
 
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		got, ok := s.Latest()
 		require.True(t, ok)
