@@ -54,8 +54,11 @@ func runTests(m *testing.M) int {
 	return code
 }
 
-// patience bounds every wait for something that must come.
-const patience = 20 * time.Second
+// patience bounds every wait for something that must come; testPoll is how often it is looked for.
+const (
+	patience = 20 * time.Second
+	testPoll = 2 * time.Millisecond
+)
 
 // logBuffer is a log that a test reads while others write.
 type logBuffer struct {
@@ -77,7 +80,7 @@ func (b *logBuffer) String() string {
 
 func (b *logBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(b.String(), text) }, patience, 2*time.Millisecond,
+	require.Eventually(t, func() bool { return strings.Contains(b.String(), text) }, patience, testPoll,
 		"no %q in the log", text)
 }
 
