@@ -172,8 +172,7 @@ func (e *Engine) start(ctx context.Context, f *Filter, slot, thread int) error {
 			return err
 		}
 		if vm != nil {
-			// Its contexts stay for their streams, which are bypassed or closed.
-			vm.stopTimers()
+			vm.drop(ctx) // its streams go on by the failure policy, without the guest
 		}
 		e.vms[slot], vm = fresh, fresh
 	}

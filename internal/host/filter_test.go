@@ -447,6 +447,45 @@ load module: import wasi_snapshot_preview1.sock_connect: not provided by Envoy`)
 	require.ErrorContains(t, err, "compile module: ")
 }
 
+func TestPollFails(t *testing.T) {
+	dir := t.TempDir()
+	source := `//go:build wasip1
+
+package main
+
+import "unsafe"
+
+func main() {}
+
+//go:wasmimport wasi_snapshot_preview1 poll_oneoff
+func poll(in, out unsafe.Pointer, n uint32, events unsafe.Pointer) uint32
+
+//go:wasmexport proxy_abi_version_0_2_1
+func version() {}
+
+//go:wasmexport proxy_on_memory_allocate
+func allocate(uint32) *byte { return nil }
+
+//go:wasmexport proxy_on_vm_start
+func start(uint32, uint32) uint32 {
+	// One subscription: the monotonic clock, in 1 ns.
+	subscription := [48]byte{16: 1, 24: 1}
+	var event [32]byte
+	var events uint32
+	println("errno", poll(unsafe.Pointer(&subscription), unsafe.Pointer(&event), 1, unsafe.Pointer(&events)))
+	return 1
+}
+`
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
+	code, err := buildGuest(filepath.Join(dir, "main.go"), filepath.Join(dir, "out.wasm"))
+	require.NoError(t, err)
+	for want, fails := range map[string]bool{"0 error root vm: errno 0": false, "0 error root vm: errno 52": true} {
+		te := newTestEngine(t, func(c *VMConfig, o *Options) { c.Code, o.PollFails = code, fails })
+		te.filter(t, "")
+		require.Contains(t, te.log.take(), want)
+	}
+}
+
 func TestGuestOutputIsCutInLines(t *testing.T) {
 	te := newTestEngine(t, nil)
 	s := newTestStream(t, te.filter(t, ""))

@@ -210,17 +210,7 @@ func (vm *VM) scope() *guestContext {
 	return vm.current
 }
 
-func (vm *VM) stopTimers() {
-	vm.mu.Lock()
-	defer vm.mu.Unlock()
-	for _, c := range vm.contexts {
-		if c.stream == nil {
-			c.root.setTick(0)
-		}
-	}
-}
-
-// drop ends a VM that tried a configuration.
+// drop ends a VM that tried a configuration, or that failed, without a word to its guest.
 func (vm *VM) drop(ctx context.Context) {
 	vm.mu.Lock()
 	defer vm.mu.Unlock()
