@@ -17,7 +17,7 @@ type connection struct {
 	opened   bool            // its open record is written
 	closed   bool            // its close record is written, or never will be
 	kept     uint64          // bytes of both directions
-	last     strategy.Reason // why bytes were not recorded, last
+	last     strategy.Reason // why it was not recorded, last
 	first    string          // who ended its stream first
 	header   record.Header
 	streams  [2]stream // by record.Direction
@@ -35,11 +35,10 @@ type stream struct {
 func (c *connection) OnNewConnection() types.Action {
 	p := c.plugin
 	c.started = p.vm.Now()
-	c.last = strategy.WindowClosed
 	p.vm.metrics.connectionsSeen++
+	c.last = p.decide(c.started)
 	if p.config.Capture.Unit == strategy.UnitConnections {
-		c.selected = p.decide(c.started)
-		c.last = c.selected
+		c.selected = c.last
 		c.header.Window = p.windowID
 	}
 	return types.ActionContinue
@@ -242,7 +241,7 @@ func (c *connection) close(by string) {
 		p.vm.line = record.AppendClose(p.vm.line[:0], &c.header, &closed)
 		c.writeAnyway()
 	}
-	if !c.opened {
+	if !c.opened && c.last != strategy.Recorded { // else it had no bytes: neither kept nor dropped
 		p.vm.metrics.connectionsDropped[c.last]++
 	}
 }

@@ -187,6 +187,19 @@ func TestDirections(t *testing.T) {
 	}
 }
 
+func TestEmptyConnectionsInBytes(t *testing.T) {
+	r := newRig(t, on(`"unit":"bytes"`, ``))
+	r.done(r.connect())
+	upstreamOnly := r.connect()
+	r.upstream(upstreamOnly, "x")
+	r.done(upstreamOnly)
+	r.Tick()
+	require.Empty(t, r.lines())
+	require.Equal(t, uint64(2), r.counter("connections_seen_total"))
+	require.Equal(t, uint64(1), r.counter("connections_dropped_direction_total"))
+	require.Zero(t, r.counter("connections_dropped_window_closed_total"))
+}
+
 // TestLongReads has reads around the length of a line and of a block, up to the most that a proxy hands out at a time.
 func TestLongReads(t *testing.T) {
 	const noLimit = `"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0`
@@ -390,7 +403,7 @@ func TestConfigurations(t *testing.T) {
 	r.Tick()
 	require.Equal(t, uint64(1), r.gauge("configuration_valid"))
 	require.Equal(t, uint64(1), r.gauge("window_open"))
-	require.Equal(t, "l4dump: configured: switch ON, 10 s of every 30 s, unit connections, guard off", r.GetInfoLogs()[0])
+	require.Equal(t, "l4dump: configured: switch ON, 10 s of every 30 s, unit connections, guard off, digest b381107f", r.GetInfoLogs()[0])
 	r.downstream(r.connect(), "x")
 	require.Len(t, r.records(), 2)
 

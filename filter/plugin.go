@@ -61,12 +61,12 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	last := v.current[p.name]
 	v.current[p.name] = p
 
-	config, err := p.read(size)
+	config, digest, err := p.read(size)
 	p.valid = err == nil
 	switch {
 	case p.valid:
 		p.config = config
-		v.say(abi.LevelInfo, p.name, "configured: "+describe(&config))
+		v.say(abi.LevelInfo, p.name, "configured: "+describe(&config)+", digest "+digest)
 	case last != nil:
 		p.config = last.config
 	default:
@@ -83,24 +83,26 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	return types.OnPluginStartStatusOK
 }
 
-// read parses the configuration, and refuses line lengths that the proxy's own prefix does not leave room in.
-func (p *plugin) read(size int) (strategy.Config, error) {
+// read parses the configuration, and refuses line lengths that the proxy's own prefix does not leave room in. digest
+// tells configurations apart.
+func (p *plugin) read(size int) (_ strategy.Config, digest string, _ error) {
 	text, err := abi.PluginConfiguration(size)
 	if err != nil {
-		return strategy.Config{}, strategy.Faults{{Message: "read the configuration: " + err.Error()}}
+		return strategy.Config{}, "", strategy.Faults{{Message: "read the configuration: " + err.Error()}}
 	}
+	digest = record.Digest(text)
 	config, err := strategy.Parse(text)
 	if err != nil {
-		return strategy.Config{}, err
+		return strategy.Config{}, "", err
 	}
 	if least := p.proxyBytes() + record.MaxOpenBytes; config.Output.MaxLineBytes < least {
-		return strategy.Config{}, strategy.Faults{{
+		return strategy.Config{}, "", strategy.Faults{{
 			Path: "output.max_line_bytes",
 			Message: "want at least " + strconv.Itoa(least) + " with the names that the proxy puts before each line, got " +
 				strconv.Itoa(config.Output.MaxLineBytes),
 		}}
 	}
-	return config, nil
+	return config, digest, nil
 }
 
 // proxyBytes is how much of a log line the proxy takes.

@@ -124,13 +124,18 @@ const sumKey = " sum="
 
 // appendSum ends a record whose text so far, up to the hex digits, is text.
 func appendSum(dst, text, payload []byte) []byte {
-	sum := checksum(text, payload)
-	dst = append(dst, sumKey...)
+	return appendHex32(append(dst, sumKey...), checksum(text, payload))
+}
+
+func appendHex32(dst []byte, n uint32) []byte {
 	for shift := 28; shift >= 0; shift -= 4 {
-		dst = append(dst, hexDigits[sum>>shift&0xf])
+		dst = append(dst, hexDigits[n>>shift&0xf])
 	}
 	return dst
 }
+
+// Digest returns eight hex digits that tell texts apart: the low half of their XXH64.
+func Digest(text []byte) string { return string(appendHex32(nil, uint32(xxh64(text, 0)))) }
 
 // checksum ties a record's text and payload together, so that a line made of two others does not pass.
 func checksum(text, payload []byte) uint32 {

@@ -251,6 +251,11 @@ func TestHex(t *testing.T) {
 	})
 }
 
+func TestDigest(t *testing.T) {
+	require.Equal(t, "51d8e999", Digest(nil)) // XXH64 of nothing is ef46db3751d8e999
+	require.NotEqual(t, Digest([]byte("a")), Digest([]byte("b")))
+}
+
 func TestXXH64(t *testing.T) {
 	b := make([]byte, 300)
 	for i := range b {
