@@ -16,7 +16,8 @@ type dumper struct {
 	windows chan string // of accepted portraits
 	retry   time.Duration
 	metrics *metrics
-	failing *incident
+	// Each tells of its own kind of dump.
+	bootstrapFailing, failing *incident
 
 	last    digest // of the configuration that was written last
 	written bool
@@ -40,32 +41,34 @@ func (d *dumper) run(ctx context.Context) {
 	retry := time.NewTicker(d.retry)
 	defer retry.Stop()
 	bootstrap := retry.C
-	if d.count(d.bootstrap(ctx)) {
-		bootstrap = nil
+	tryBootstrap := func() {
+		result, err := d.bootstrap(ctx)
+		d.bootstrapFailing.report(err)
+		if d.count(result, err); err == nil {
+			bootstrap = nil
+		}
 	}
+	tryBootstrap()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case window := <-d.windows:
 			result, err := d.dump(ctx, window)
+			d.failing.report(err)
 			d.count(result, err)
 		case <-bootstrap:
-			if d.count(d.bootstrap(ctx)) {
-				bootstrap = nil
-			}
+			tryBootstrap()
 		}
 	}
 }
 
-// count notes how a dump ended and reports whether it went well.
-func (d *dumper) count(result string, err error) bool {
+// count notes how a dump ended.
+func (d *dumper) count(result string, err error) {
 	if err != nil {
 		result = "failed"
 	}
 	d.metrics.configDumps.WithLabelValues(result).Inc()
-	d.failing.report(err)
-	return err == nil
 }
 
 // bootstrap writes the static part of the configuration.

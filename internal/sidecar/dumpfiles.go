@@ -111,6 +111,31 @@ func (d *dumpFiles) health() (int64, error) {
 	return d.total, d.err
 }
 
+// tail returns the last n bytes of the file name, fewer if it has fewer.
+func (d *dumpFiles) tail(name string, n int64) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files, err := d.folder.List()
+	if err != nil {
+		return nil, fmt.Errorf("list dump files: %w", err)
+	}
+	i := slices.IndexFunc(files, func(f fs.FileInfo) bool { return f.Name() == name })
+	if i < 0 {
+		return nil, nil
+	}
+	f, err := d.folder.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open dump file: %w", err)
+	}
+	defer f.Close()
+	size := files[i].Size()
+	text := make([]byte, min(n, size))
+	if _, err := f.ReadAt(text, size-int64(len(text))); err != nil {
+		return nil, fmt.Errorf("read end of dump file: %w", err)
+	}
+	return text, nil
+}
+
 // measure counts the bytes that are there already.
 func (d *dumpFiles) measure() error {
 	d.mu.Lock()

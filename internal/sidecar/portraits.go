@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"l4dump/strategy"
 )
 
 // businessTypes are the types of portraits.
@@ -64,6 +68,36 @@ func (p *portraits) accept(v view, businessType string, port int, body []byte) (
 	}
 	p.taken[key] = v.message().Next
 	return Portrait{Window: key.window, Type: businessType, Port: port, Bytes: len(line) + 1}, nil
+}
+
+// portraitHead is how a portrait's line begins.
+var portraitHead = regexp.MustCompile(`(?m)^\[([0-9a-f-]{36})\]\[(RPC|CONFIGURATION|STATE)\]\[`)
+
+// restore takes note of the portraits in text, the end of the dump file, so that a restart within a window takes no
+// second one.
+func (p *portraits) restore(text []byte, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range portraitHead.FindAllSubmatch(text, -1) {
+		id, err := uuid.ParseBytes(m[1])
+		if err != nil {
+			continue
+		}
+		w := windowOf(id)
+		next := time.Unix(w.Start+w.Interval, 0)
+		if now.Before(next) && w.UUID() == [16]byte(id) {
+			p.taken[portraitKey{window: id.String(), businessType: string(m[2])}] = next
+		}
+	}
+}
+
+// windowOf reads a window's start and interval out of its identifier (strategy.Window.UUID draws it).
+func windowOf(id uuid.UUID) strategy.Window {
+	ms := int64(0)
+	for _, b := range id[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return strategy.Window{Start: ms / 1000, Interval: int64(id[6]&0x0f)<<8 | int64(id[7])}
 }
 
 // types returns the business types that a window has, in order.

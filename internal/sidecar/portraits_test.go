@@ -173,6 +173,31 @@ func FuzzCompactJSON(f *testing.F) {
 	})
 }
 
+func TestRestartWithinAWindow(t *testing.T) {
+	dir := t.TempDir()
+	for _, tc := range []struct {
+		name         string
+		at           time.Duration
+		businessType string
+		want         int
+	}{
+		{"first", 0, "RPC", http.StatusCreated},
+		{"again", time.Second, "RPC", http.StatusConflict},
+		{"another type", 9 * time.Second, "STATE", http.StatusCreated},
+		{"next window", 30 * time.Second, "RPC", http.StatusCreated},
+	} {
+		c := start(t, func(o *Options) {
+			o.Dir = dir
+			o.Now = func() time.Time { return epoch.Add(tc.at) }
+			o.UsageStaleAfter = time.Hour
+		})
+		c.setGlobal(on)
+		r := c.do(http.MethodPost, portraitPath+tc.businessType+"?port=1", "1")
+		require.Equal(t, tc.want, r.status, tc.name)
+		require.NoError(t, c.server.Close())
+	}
+}
+
 func TestConcurrentPortraits(t *testing.T) {
 	c := start(t, nil)
 	c.setGlobal(on)

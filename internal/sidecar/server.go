@@ -124,6 +124,11 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 		return nil, err
 	}
 	s.portraits = &portraits{files: s.files, taken: make(map[portraitKey]time.Time)}
+	last, err := s.files.tail(portraitFile, int64(len(businessTypes))*(o.MaxPortraitBytes+maxHeadBytes))
+	if err != nil {
+		return nil, err
+	}
+	s.portraits.restore(last, o.Now())
 	s.badReport = &incident{log: s.log, failed: "cannot read a plugin's report", ended: "plugins' reports are read again"}
 	s.unwritten = &incident{
 		log: s.log, failed: "cannot write the global strategy; it is in force until a restart", ended: "the global strategy is written",
@@ -145,7 +150,12 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 		}
 		s.dumper = &dumper{
 			admin: s.admin, files: s.files, windows: make(chan string, dumpQueue), retry: o.limits.retry, metrics: s.metrics,
-			failing: &incident{log: s.log, failed: "cannot dump Envoy's configuration", ended: "Envoy's configuration is dumped again"},
+			bootstrapFailing: &incident{
+				log: s.log, failed: "cannot dump Envoy's bootstrap; it is tried again", ended: "Envoy's bootstrap is dumped",
+			},
+			failing: &incident{
+				log: s.log, failed: "cannot dump Envoy's configuration", ended: "Envoy's configuration is dumped again",
+			},
 		}
 	}
 	return s.listen(ctx)
