@@ -392,7 +392,7 @@ func TestConfigurations(t *testing.T) {
 	require.Equal(t, []string{
 		`l4dump: configuration: strategy.switch: want "ON" or "OFF", got "maybe"`,
 		`l4dump: configuration: strategy.interval: want a whole number from 30 to 3600, got 1`,
-		`l4dump: the configuration is refused, nothing is recorded until a valid one comes`,
+		`l4dump: the configuration is refused: the last valid one stays, or nothing is recorded if there is none`,
 	}, r.GetErrorLogs())
 	r.Tick()
 	require.Zero(t, r.gauge("configuration_valid"))
@@ -408,7 +408,7 @@ func TestConfigurations(t *testing.T) {
 	require.Len(t, r.records(), 2)
 
 	r.configure(refused)
-	require.Equal(t, "l4dump: the configuration is refused, the last valid one stays", r.GetErrorLogs()[2])
+	require.Equal(t, "l4dump: the configuration is refused: the last valid one stays, or nothing is recorded if there is none", r.GetErrorLogs()[2])
 	r.Tick()
 	require.Zero(t, r.gauge("configuration_valid"))
 	r.downstream(r.connect(), "x")
@@ -434,7 +434,7 @@ func TestLineLengthLeavesRoom(t *testing.T) {
 	require.Equal(t, types.OnPluginStartStatusOK, r.StartPlugin())
 	require.Equal(t, []string{
 		"l4dump: configuration: output.max_line_bytes: want at least 2049 with the names that the proxy puts before each line, got 2048",
-		"l4dump: the configuration is refused, nothing is recorded until a valid one comes",
+		"l4dump: the configuration is refused: the last valid one stays, or nothing is recorded if there is none",
 	}, r.GetErrorLogs())
 }
 

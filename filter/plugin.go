@@ -71,9 +71,10 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 		p.config = last.config
 	default:
 		p.config = strategy.DefaultConfig()
+		p.config.Guard = strategy.GuardOff // no companion: it could switch on what was never valid
 	}
 	if err != nil {
-		p.sayFaults(err, last != nil && last.payload > 0)
+		p.sayFaults(err)
 	}
 	p.use()
 	if err := abi.SetTickPeriod(p.tickMilliseconds()); err != nil {
@@ -127,20 +128,20 @@ func (p *plugin) use() {
 	}
 }
 
-func (p *plugin) sayFaults(err error, hasLast bool) {
-	kept := "nothing is recorded until a valid one comes"
-	if hasLast {
-		kept = "the last valid one stays"
+// sayFaults logs every fault, once for the whole proxy, and once more where they come back after a valid configuration.
+// A proxy tries a new configuration in a VM of its own first, which cannot know whether the others have a valid one.
+func (p *plugin) sayFaults(err error) {
+	if !p.vm.first(p.name, err.Error()) {
+		return
 	}
 	faults, ok := err.(strategy.Faults)
 	if !ok {
 		faults = strategy.Faults{{Message: err.Error()}}
 	}
-	text := "the configuration is refused, " + kept
 	for _, fault := range faults {
-		p.vm.say(abi.LevelError, p.name+"\x00"+fault.Path, "configuration: "+record.Printable(fault.String()))
+		p.vm.Log(abi.LevelError, []byte("l4dump: configuration: "+record.Printable(fault.String())))
 	}
-	p.vm.say(abi.LevelError, p.name, text)
+	p.vm.Log(abi.LevelError, []byte("l4dump: the configuration is refused: the last valid one stays, or nothing is recorded if there is none"))
 }
 
 // NewTcpContext implements types.PluginContext.

@@ -64,14 +64,16 @@ func (v *vm) NewPluginContext(uint32) types.PluginContext {
 // say logs text, which is ASCII without line breaks, once for the whole proxy: the first VM to come does it. key tells
 // what the text is about; the next different text about it is said again.
 func (v *vm) say(level abi.Level, key, text string) {
-	key = "l4dump/said/" + key
-	last, cas, err := abi.SharedData(key)
-	if err == nil && string(last) == text {
-		return
-	}
-	if abi.SetSharedData(key, []byte(text), cas) == nil {
+	if v.first(key, text) {
 		v.Log(level, []byte("l4dump: "+text))
 	}
+}
+
+// first reports whether text is news about key for the whole proxy: no VM has come with it since another text.
+func (v *vm) first(key, text string) bool {
+	key = "l4dump/said/" + key
+	last, cas, err := abi.SharedData(key)
+	return (err != nil || string(last) != text) && abi.SetSharedData(key, []byte(text), cas) == nil
 }
 
 // grow makes room for a record of n bytes in v.line.
