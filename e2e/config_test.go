@@ -32,7 +32,6 @@ const listenerName = "tcp"
 // as users copy it.
 type config struct {
 	bootstrap *bootstrapv3.Bootstrap
-	module    string
 }
 
 // newConfig returns the example with one listener for each of the plugins, all of them in front of service. A plugin
@@ -43,7 +42,7 @@ func newConfig(t *testing.T, service string, p plugins) *config {
 	require.NoError(t, err)
 	text, err = yaml.YAMLToJSONStrict(text)
 	require.NoError(t, err)
-	c := &config{bootstrap: new(bootstrapv3.Bootstrap), module: module(t)}
+	c := &config{bootstrap: new(bootstrapv3.Bootstrap)}
 	require.NoError(t, protojson.Unmarshal(text, c.bootstrap))
 
 	setPort(t, c.bootstrap.Admin.Address, "127.0.0.1:0")
@@ -64,7 +63,7 @@ func newConfig(t *testing.T, service string, p plugins) *config {
 		l.Name = name
 		static.Listeners = append(static.Listeners, l)
 		c.change(t, name, func(w *wasmv3.PluginConfig) {
-			w.GetVmConfig().Code = localFile(c.module)
+			w.GetVmConfig().Code = localFile(module(t))
 			if plugin != "" {
 				w.Configuration = mustAny(t, wrapperspb.String(plugin))
 			}
@@ -136,6 +135,7 @@ func (c *config) discover(t *testing.T, listener string) *discovered {
 		},
 		TypeUrls: []string{mustAny(t, d.wasm).TypeUrl},
 	}}
+	c.bootstrap.Node = &corev3.Node{Id: "l4dump", Cluster: "l4dump"} // which discovery cannot do without
 	d.write(t)
 	return d
 }

@@ -125,7 +125,7 @@ func (p *proxy) stop() {
 	}
 }
 
-// logEnd returns the last lines of the log, cut to what a person reads, and without the data records.
+// logEnd returns the last lines of the log, cut to what a person reads, and without the records.
 func (p *proxy) logEnd() string {
 	const lines, lineBytes = 40, 300
 	text, err := os.ReadFile(p.log)
@@ -133,7 +133,7 @@ func (p *proxy) logEnd() string {
 		return err.Error()
 	}
 	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	all = slices.DeleteFunc(all, func(line string) bool { return strings.Contains(line, "] L4D1 data ") })
+	all = slices.DeleteFunc(all, func(line string) bool { return strings.Contains(line, "] L4D1 ") })
 	all = all[max(0, len(all)-lines):]
 	for i, line := range all {
 		if len(line) > lineBytes {

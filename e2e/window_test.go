@@ -6,8 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
-
 	"l4dump/record"
 	"l4dump/strategy"
 )
@@ -153,28 +151,4 @@ func throughWindow(t *testing.T, s subject, lead, duration int64) (inTime bool) 
 		require.Equal(t, want, recorded.closed.Upstream, row.name)
 	}
 	return true
-}
-
-// TestDifferentPlugins gives the plugins of one process names of their own.
-func TestDifferentPlugins(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, s subject) {
-		const off, on = "off", "on"
-		service := startService(t, echo)
-		c := newConfig(t, service.address(), plugins{
-			off: pluginConfig(strategy.DefaultStrategy(), `{}`, `{}`),
-			on:  pluginConfig(openStrategy(t), `{}`, `{}`),
-		})
-		c.change(t, off, func(w *wasmv3.PluginConfig) { w.Name, w.RootId = "other", "other" })
-		p := start(t, s, c)
-		for _, listener := range []string{off, on} {
-			c := dial(t, p.address(listener))
-			c.exchange([]byte(listener))
-			c.finish()
-		}
-		p.waitForMetric("l4dump_off_switch_off", 1)
-		p.waitForMetric("l4dump_window_open", 1)
-		d := p.waitForCloses(1)
-		require.Len(t, d.conns, 1)
-	})
 }
