@@ -1,0 +1,241 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRunRefusals(t *testing.T) {
+	dir := t.TempDir()
+	faulty := filepath.Join(dir, "faulty.yaml")
+	require.NoError(t, os.WriteFile(faulty, []byte("foo: 1\nstatic_resources: {secrets: [{name: a}]}\n"), 0o600))
+	failing := filepath.Join(dir, "envoy")
+	require.NoError(t, os.WriteFile(failing, []byte("#!/bin/sh\necho no luck >&2\nexit 3\n"), 0o700))
+	const hint = "Run 'l4dump run --help' for the usage.\n"
+	tests := []struct {
+		name   string
+		args   []string
+		code   int
+		stderr string
+	}{
+		{"argument", []string{"x"}, 2, "l4dump: unknown command \"x\" for \"l4dump run\"\n" + hint},
+		{
+			"every flag",
+			[]string{"--log-level", "loud", "--concurrency", "-1", "--drain-time", "-1s", "--format", "json", "--color", "red"},
+			2,
+			`l4dump: --log-level is "loud"; wanted trace, debug, info, warning, error, critical or off
+        --concurrency is -1; wanted 0 or more
+        --drain-time is -1s; wanted 0 or more
+        --format is "json"; wanted text or log
+        --color is "red"; wanted auto, always or never
+` + hint,
+		},
+		{"no file", []string{"-c", dir + "/none.yaml", "--format", "log"}, 1, "l4dump: read configuration: open " + dir + "/none.yaml: no such file or directory\n"},
+		{"faults", []string{"-c", faulty, "--format", "log"}, 1, "l4dump: read " + faulty + `:
+foo: unknown field
+static_resources.secrets: not supported by the embedded engine; use Envoy
+static_resources.listeners: want at least one listener
+`},
+		{"echo address", []string{"--echo", "nowhere", "--format", "log"}, 1, "l4dump: start the echo service: listen tcp: address nowhere: missing port in address\n"},
+		{"no Envoy", []string{"--envoy", dir + "/none", "--format", "log"}, 1, "l4dump: start Envoy: fork/exec " + dir + "/none: no such file or directory\n"},
+		{"Envoy fails", []string{"-c", faulty, "--envoy", failing, "--format", "log"}, 1, fmt.Sprintf("l4dump: %s runs %s\nno luck\nl4dump: run Envoy: exit status 3\n", failing, faulty)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var stdout, stderr watched
+			code := run(strings.NewReader(""), &stdout, &stderr, append([]string{"run"}, test.args...))
+			require.Equal(t, test.code, code)
+			require.Empty(t, stdout.String())
+			if test.name == "Envoy fails" {
+				// The two writers of standard error do not wait for each other.
+				require.ElementsMatch(t, strings.SplitAfter(test.stderr, "\n"), strings.SplitAfter(stderr.String(), "\n"))
+				return
+			}
+			require.Equal(t, test.stderr, stderr.String())
+		})
+	}
+}
+
+func TestRunHelp(t *testing.T) {
+	var stdout, stderr watched
+	require.Zero(t, run(strings.NewReader(""), &stdout, &stderr, []string{"run", "--help"}))
+	require.Empty(t, stderr.String())
+	golden(t, "run.help.txt", stdout.String())
+}
+
+// runFile is a configuration with a plugin that logs lines for each connection, in front of the echo service at upstream.
+func runFile(t *testing.T, upstream string, lines []string) string {
+	t.Helper()
+	dir := t.TempDir()
+	module := filepath.Join(dir, "probe.wasm")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "../../internal/host/testdata/probe")
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	text, err := build.CombinedOutput()
+	require.NoError(t, err, string(text))
+	script := "quiet\\non_connect "
+	for _, line := range lines {
+		_, message, _ := strings.Cut(strings.TrimSpace(line), "l4dump-v1: ")
+		script += "log 2 " + message + ";"
+	}
+	host, port, err := net.SplitHostPort(upstream)
+	require.NoError(t, err)
+	file := filepath.Join(dir, "envoy.yaml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
+static_resources:
+  listeners:
+  - name: tcp
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: probe
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
+          config:
+            name: probe
+            configuration: {"@type": type.googleapis.com/google.protobuf.StringValue, value: "%s"}
+            vm_config: {code: {local: {filename: %q}}}
+      - name: tcp
+        typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: echo}
+  clusters:
+  - name: echo
+    load_assignment: {cluster_name: echo, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: %s, port_value: %s}}}}]}]}
+`, script, module, host, port), 0o600))
+	return file
+}
+
+// find waits for pattern and returns its first group.
+func (w *watched) find(t *testing.T, pattern string) string {
+	t.Helper()
+	expression := regexp.MustCompile(pattern)
+	require.Eventually(t, func() bool { return expression.MatchString(w.String()) }, 20*time.Second, 2*time.Millisecond, "%s", pattern)
+	return expression.FindStringSubmatch(w.String())[1]
+}
+
+// echoed sends a line through address, and its end, and wants it back.
+func echoed(t *testing.T, address string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(conn, "hello\n")
+	require.NoError(t, err)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	got, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Equal(t, "hello\n", string(got))
+}
+
+func TestRun(t *testing.T) {
+	// Whoever else waits for the signal does not end the test.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+
+	service, err := listenEcho("127.0.0.1:0")
+	require.NoError(t, err)
+	defer service.close()
+	file := runFile(t, service.listener.Addr().String(), dumpLines())
+	for _, format := range []string{formatText, formatLog} {
+		t.Run(format, func(t *testing.T) {
+			var stdout, stderr watched
+			code := make(chan int)
+			go func() {
+				code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--echo", "127.0.0.1:0", "--format", format, "--color", "never", "--concurrency", "1"})
+			}()
+			echoed(t, stderr.find(t, `l4dump: echo service on (\S+)\n`))
+			listener := stderr.find(t, `l4dump: listener tcp on (\S+)\n`)
+			_, port, err := net.SplitHostPort(listener)
+			require.NoError(t, err)
+			require.Equal(t, "exec 3<>/dev/tcp/127.0.0.1/"+port+"; echo hello >&3; head -n 1 <&3", stderr.find(t, `bash -c '(.*)'\nCtrl-C stops.\n`))
+			echoed(t, listener)
+			if format == formatText {
+				stdout.waitFor(t, dumpText)
+			}
+			require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+			require.Zero(t, <-code)
+			if format == formatLog {
+				require.Empty(t, stdout.String())
+				require.Equal(t, len(dumpLines()), strings.Count(stderr.String(), " L4D1 "))
+			}
+		})
+	}
+}
+
+func TestRunStopsAtTheSecondInterrupt(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+
+	service, err := listenEcho("127.0.0.1:0")
+	require.NoError(t, err)
+	defer service.close()
+	file := runFile(t, service.listener.Addr().String(), nil)
+	var stdout, stderr watched
+	code := make(chan int)
+	go func() {
+		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--drain-time", "1h", "--format", "log"})
+	}()
+	conn, err := net.Dial("tcp", stderr.find(t, `listener tcp on (\S+)\n`))
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "x")
+	require.NoError(t, err)
+	_, err = io.ReadFull(conn, make([]byte, 1))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	stderr.find(t, `(stopping; 1 connections may go on for 1h0m0s, another interrupt ends them)\n`)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	require.Zero(t, <-code)
+}
+
+func TestRunEnvoy(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
+
+	envoy := filepath.Join(t.TempDir(), "envoy")
+	require.NoError(t, os.WriteFile(envoy, []byte(`#!/bin/sh
+trap 'echo "interrupted" >&2; exit 0' INT
+echo "arguments: $*" >&2
+while :; do sleep 0.02; done
+`), 0o700))
+	var stdout, stderr watched
+	code := make(chan int)
+	go func() {
+		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", "../../envoy.yaml", "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
+	}()
+	require.Equal(t, "-c ../../envoy.yaml --use-dynamic-base-id --component-log-level wasm:debug --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
+	stderr.find(t, `(/dev/tcp/127.0.0.1/10000)`)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	require.Zero(t, <-code)
+	require.Contains(t, stderr.String(), "interrupted\n")
+	require.Empty(t, stdout.String())
+}
+
+func TestEchoEndsWithItsConnections(t *testing.T) {
+	service, err := listenEcho("127.0.0.1:0")
+	require.NoError(t, err)
+	address := service.listener.Addr().String()
+	echoed(t, address)
+	idle, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer idle.Close()
+	service.close()
+	_, err = net.Dial("tcp", address)
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
