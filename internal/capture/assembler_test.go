@@ -162,6 +162,11 @@ func TestRepeatedRecords(t *testing.T) {
 	r = newRecorder(connA)
 	r.open()
 	r.data(record.Downstream, "GET / HTTP/1.0\r\n\r\n")
+	r.offsets[0] = 0
+	changed := r.data(record.Downstream, "GET / HTTP/1.0\r\n\rX")
+	r = newRecorder(connA)
+	r.open()
+	r.data(record.Downstream, "GET / HTTP/1.0\r\n\r\n")
 	r.offsets[0] = 17
 	overlap := r.data(record.Downstream, "\nmore")
 	for _, row := range []struct {
@@ -185,6 +190,10 @@ func TestRepeatedRecords(t *testing.T) {
 		}},
 		{"same bytes with the next number", []string{lines[0], lines[1], again}, []string{
 			"record 2 is a duplicate: skipped",
+			"no close record: it was still open, or the log ends early",
+		}},
+		{"other bytes at the same offset", []string{lines[0], lines[1], changed}, []string{
+			"record 2 contradicts what was recorded before: skipped",
 			"no close record: it was still open, or the log ends early",
 		}},
 		{"bytes that overlap", []string{lines[0], lines[1], overlap}, []string{
@@ -298,6 +307,18 @@ func TestReorderBounds(t *testing.T) {
 			"log:12:1" + faultOfA + "the lost records held 18 bytes of downstream",
 		}, got.faults)
 	})
+}
+
+// TestWaitBeginsAnew has a connection wait for a second record when the first has come: another waits longer then.
+func TestWaitBeginsAnew(t *testing.T) {
+	a, b := conversation(connA), conversation(connB)
+	log := []string{a[0], b[0], a[2], a[4], b[2], a[1], b[3], b[4], a[3], a[5], b[5]}
+	got, _ := decode(t, Options{Limits: Limits{HeldRecords: 3}}, logOf(log))
+	require.Equal(t, []string{
+		"log:5:1: connection 9f0c6a1be3d2a417-2b: record 1 is missing",
+		"log:5:1: connection 9f0c6a1be3d2a417-2b: bytes 0-17 of downstream are missing with the lost records",
+		"log:11:1: connection 9f0c6a1be3d2a417-2b: the lost records held 18 bytes of downstream",
+	}, got.faults)
 }
 
 func TestOpenConnectionsBound(t *testing.T) {

@@ -117,6 +117,34 @@ func TestPartsAtEveryByte(t *testing.T) {
 	}
 }
 
+// TestContainerLines holds what is taken for a container runtime's line, and what is not.
+func TestContainerLines(t *testing.T) {
+	for _, row := range []struct {
+		name, line, want string
+		last             bool
+	}{
+		{"last part", criLine("stdout", "F", "x y"), "x y", true},
+		{"other part", criLine("stdout", "P", "x y"), "x y", false},
+		{"tags", criLine("stdout", "P:a:b", "x"), "x", false},
+		{"another tag", criLine("stdout", "FX", "x"), criLine("stdout", "FX", "x"), true},
+		{"no tag", criTime + " stdout ", criTime + " stdout ", true},
+		{"another stream", criLine("stdnull", "P", "x"), criLine("stdnull", "P", "x"), true},
+		{"no time", "2026-11-23 stdout P x", "2026-11-23 stdout P x", true},
+		{"Docker, last part", dockerLine("stdout", "x\n"), "x", true},
+		{"Docker, other part", dockerLine("stdout", "x"), "x", false},
+		{"Docker, quotes", dockerLine("stdout", `"x\"`+"\n"), `\"x\\\"`, true},
+		{"Docker, a backslash and n at the end", dockerLine("stdout", `x\n`), `x\\n`, false},
+		{"Docker, without an end", `{"log":"x\"`, `{"log":"x\"`, true},
+		{"Docker, another stream", dockerLine("x", "x"), dockerLine("x", "x"), true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := cutContainer([]byte(row.line))
+			require.Equal(t, row.want, row.line[got.start:got.end])
+			require.Equal(t, row.last, got.last)
+		})
+	}
+}
+
 func TestStreamsOfAContainerAreApart(t *testing.T) {
 	a, b := conversation(connA), conversation(connB)
 	var log []string
@@ -194,10 +222,16 @@ func TestDamage(t *testing.T) {
 		require.Equal(t, wantConversation.records, got.records)
 	})
 	t.Run("a number that no recorder reaches", func(t *testing.T) {
+		const want = "log:7:1: damaged: record has a number that no recorder reaches"
 		r := newRecorder(connB)
 		r.offsets[0] = 1<<63 - 1
 		got, _ := decode(t, Options{}, logOf(append(conversation(connA), r.data(record.Downstream, "x"))))
-		require.Equal(t, []string{"log:7:1: damaged: record has a number that no recorder reaches"}, got.faults)
+		require.Equal(t, []string{want}, got.faults)
+
+		r = newRecorder(connB)
+		r.header.Seq = 1<<64 - 1
+		got, _ = decode(t, Options{}, logOf(append(conversation(connA), r.data(record.Downstream, "x"))))
+		require.Equal(t, []string{want}, got.faults)
 	})
 }
 
@@ -304,6 +338,9 @@ func TestLayottoLines(t *testing.T) {
 		{"no bytes", "[" + id + "][80]", []string{`log:1:1 ` + id + ` 80 ""`}},
 		{"in Envoy's log", envoyPrefix + "[" + id + "][8080]68 65", []string{`log:1:128 ` + id + ` 8080 "he"`}},
 		{"in Istio's log", istioPrefix + "[" + id + "][8080]68 65" + istioSuffix, []string{`log:1:140 ` + id + ` 8080 "he"`}},
+		{"other text behind it", "[" + id + "][80]68 65, more", []string{`log:1:1 ` + id + ` 80 "he"`}},
+		{"digits without a space", "[" + id + "][80]6865 66", []string{`log:1:1 ` + id + ` 80 "h"`}},
+		{"port at 65535", "[" + id + "][65535]68", []string{`log:1:1 ` + id + ` 65535 "h"`}},
 		{"port over 65535", "[" + id + "][65536]68", nil},
 		{"upper-case window", "[" + strings.ToUpper(id) + "][80]68", nil},
 		{"window without hyphens", "[" + strings.ReplaceAll(id, "-", "0") + "][80]68", nil},
@@ -431,25 +468,44 @@ func TestLiveInput(t *testing.T) {
 
 // TestBusyLiveInput holds that an input without a pause does not keep what waits from being given up.
 func TestBusyLiveInput(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lines := conversation(connA)
-		var c collector
-		d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second})
-		r, w := io.Pipe()
-		done := make(chan error)
-		go func() { done <- d.Run(context.Background(), r, "log") }()
-		_, err := io.WriteString(w, lines[0]+"\n"+lines[2]+"\n")
-		require.NoError(t, err)
-		for range 3 {
-			time.Sleep(time.Second)
-			_, err = io.WriteString(w, "busy\n")
-			require.NoError(t, err)
-		}
-		synctest.Wait()
-		require.Equal(t, 2, c.seen()[0])
-		require.NoError(t, w.Close())
-		require.NoError(t, <-done)
-	})
+	lines := conversation(connA)
+	now := time.Unix(0, startTime)
+	var c collector
+	d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second, Now: func() time.Time { return now }})
+	for _, row := range []struct {
+		after   time.Duration
+		text    string
+		records int
+	}{
+		{0, lines[0] + "\n" + lines[2] + "\n", 1},
+		{time.Second, lines[4] + "\n", 1},
+		{2*time.Second - 1, "busy\n", 1},
+		{2 * time.Second, "busy\n", 2}, // without lines[1]; it waits anew for lines[3]
+		{4*time.Second - 1, "busy\n", 2},
+		{4 * time.Second, "busy\n", 3},
+	} {
+		now = time.Unix(0, startTime).Add(row.after)
+		require.NoError(t, d.decode([]byte(row.text)))
+		require.Len(t, c.records, row.records, "after %s", row.after)
+	}
+}
+
+// TestWaitOfAReleasedConnection holds that a wait begins anew with each record that is missing.
+func TestWaitOfAReleasedConnection(t *testing.T) {
+	lines := conversation(connA)
+	now := time.Unix(0, startTime)
+	var c collector
+	d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second, Now: func() time.Time { return now }})
+	require.NoError(t, d.decode([]byte(logOf([]string{lines[0], lines[2], lines[4]}))))
+	now = now.Add(time.Second)
+	require.NoError(t, d.decode([]byte(lines[1]+"\n")))
+	require.Len(t, c.records, 3)
+	now = now.Add(2*time.Second - 1)
+	require.NoError(t, d.decode([]byte("busy\n")))
+	require.Len(t, c.records, 3)
+	now = now.Add(1)
+	require.NoError(t, d.decode([]byte("busy\n")))
+	require.Len(t, c.records, 4)
 }
 
 func TestRunEnds(t *testing.T) {

@@ -27,13 +27,13 @@ func (a *Assembler) fits(c *conn, e *entry) bool {
 func (a *Assembler) dataFits(c *conn, s *stream, e *entry) bool {
 	hash := maphash.Bytes(a.seed, e.Payload)
 	// Between the windows of the unit "bytes", nothing is recorded on purpose.
-	paused := c.inWindows && (s.received == 0 || s.lastWindow != e.Window)
+	paused := c.inWindows && s.lastWindow != e.Window
 	switch {
 	case e.Offset > s.next && s.lossy:
 		a.gap(s, e, FaultLostGap)
 	case e.Offset > s.next && !paused:
 		a.gap(s, e, FaultGap)
-	case e.Offset < s.next && len(e.Payload) > 0:
+	case e.Offset < s.next:
 		kind := FaultConflict
 		if s.lastOffset == e.Offset && s.lastLength == len(e.Payload) && s.lastHash == hash {
 			kind = FaultDuplicate
@@ -58,7 +58,7 @@ func (a *Assembler) checkEnd(s *stream, e *entry) {
 	if e.Offset > s.next && s.lossy {
 		a.gap(s, e, FaultLostGap)
 	}
-	s.next, s.lossy = e.Offset, false
+	s.next = e.Offset
 }
 
 // gap reports the bytes between those that were handed on and e.

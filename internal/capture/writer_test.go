@@ -221,6 +221,38 @@ func TestTextIsHarmless(t *testing.T) {
 	require.Greater(t, out.Len(), 2000)
 }
 
+func TestAppendText(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"plain", "10.0.0.1:80!~", "10.0.0.1:80!~"},
+		{"space", "a b", `"a b"`},
+		{"last control character", "a\x1f", `"a\x1f"`},
+		{"delete", "a\x7f", `"a\x7f"`},
+		{"quote", `a"`, `"a\""`},
+		{"backslash", `a\`, `"a\\"`},
+		{"not ASCII", "\u00e9", `"\u00e9"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, row.want, string(appendText(nil, row.text)))
+		})
+	}
+}
+
+func TestAppendJSONString(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"plain", " 10.0.0.1:80!~", `" 10.0.0.1:80!~"`},
+		{"last control character", "\x1f", `"\u001f"`},
+		{"delete", "\x7f", `"\u007f"`},
+		{"quote and backslash", `"\`, `"\"\\"`},
+		{"last of 16 bits", "\uffff", `"\uffff"`},
+		{"first beyond", "\U00010000", `"\ud800\udc00"`},
+		{"not UTF-8", "\xff", `"\ufffd"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, row.want, string(appendJSONString(nil, row.text)))
+		})
+	}
+}
+
 func TestAppendOffset(t *testing.T) {
 	for _, offset := range []uint64{0, 1, 15, 16, 0xfffffff, 0x10000000, 0xffffffff, 0x100000000, math.MaxUint64} {
 		require.Equal(t, fmt.Sprintf("%08x", offset), string(appendOffset(nil, offset)))
