@@ -169,7 +169,7 @@ func TestRun(t *testing.T) {
 			require.Zero(t, <-code)
 			if format == formatLog {
 				require.Empty(t, stdout.String())
-				require.Equal(t, len(dumpLines()), strings.Count(stderr.String(), " L4D1 "))
+				require.Equal(t, len(dumpLines()), strings.Count(stderr.String(), "wasm log probe: ["))
 			}
 		})
 	}
