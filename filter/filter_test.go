@@ -204,7 +204,7 @@ func TestEmptyConnectionsInBytes(t *testing.T) {
 func TestLongReads(t *testing.T) {
 	const noLimit = `"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0`
 	for _, lineBytes := range []int{2048, 4096, 65536} {
-		payload := (lineBytes - linePrefixBytes - len("recorder"+"root"+"vm") - record.MaxDataOverhead) / 2 / 8 * 8
+		payload := (lineBytes - linePrefixBytes - len("recorder"+"root"+"vm") - record.MaxDataOverhead) / 2 / record.HexTurn * record.HexTurn
 		block := blockBytes - blockBytes%payload
 		if block == 0 {
 			block = payload
@@ -361,7 +361,7 @@ func TestLevels(t *testing.T) {
 func TestLayotto(t *testing.T) {
 	r := newRig(t, on(``, `"format":"layotto","max_line_bytes":2048`))
 	id := r.connect()
-	payload := (2048 - linePrefixBytes - len("recorder"+"root"+"vm") - record.LayottoOverhead) / 3 / 8 * 8
+	payload := (2048 - linePrefixBytes - len("recorder"+"root"+"vm") - record.LayottoOverhead) / 3 / record.HexTurn * record.HexTurn
 	r.downstream(id, "hi!")
 	r.downstream(id, strings.Repeat("a", payload+1))
 	r.streams[id].OnDownstreamData(0, true)

@@ -119,7 +119,7 @@ func (p *plugin) use() {
 	if p.config.Output.Format == strategy.FormatLayotto {
 		p.payload = (room - record.LayottoOverhead) / 3
 	}
-	p.payload -= p.payload % 8 // the hex loop takes eight bytes at a time
+	p.payload -= p.payload % record.HexTurn
 	p.block = max(blockBytes-blockBytes%p.payload, p.payload)
 	p.vm.grow(room)
 	p.companion = nil

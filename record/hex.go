@@ -7,8 +7,9 @@ import "unsafe"
 func load32(p *byte) uint32 { return *(*uint32)(unsafe.Pointer(p)) }
 func load64(p *byte) uint64 { return *(*uint64)(unsafe.Pointer(p)) }
 
-// hexTurn is how many bytes appendHex takes in a turn: in WebAssembly a turn costs about as much as eight bytes.
-const hexTurn = 64
+// HexTurn is how many bytes the hex loop takes in a turn, and what a line's payload is best a multiple of: in
+// WebAssembly a turn costs about as much as eight bytes.
+const HexTurn = 64
 
 // appendHex appends payload in lower-case hex digits and returns the extended slice. It is the plugin's hot loop
 // (docs/PERFORMANCE.md has its measurement, and what else was tried). Allocation-free where dst has room.
@@ -16,9 +17,9 @@ func appendHex(dst, payload []byte) []byte {
 	n := len(dst)
 	dst = grow(dst, 2*len(payload))
 	out := dst[n:]
-	for len(payload) >= hexTurn && len(out) >= 2*hexTurn {
-		in := (*[hexTurn / 4]uint32)(unsafe.Pointer(&payload[0]))
-		words := (*[hexTurn / 4]uint64)(unsafe.Pointer(&out[0]))
+	for len(payload) >= HexTurn && len(out) >= 2*HexTurn {
+		in := (*[HexTurn / 4]uint32)(unsafe.Pointer(&payload[0]))
+		words := (*[HexTurn / 4]uint64)(unsafe.Pointer(&out[0]))
 		words[0] = hexWord(in[0])
 		words[1] = hexWord(in[1])
 		words[2] = hexWord(in[2])
@@ -35,7 +36,7 @@ func appendHex(dst, payload []byte) []byte {
 		words[13] = hexWord(in[13])
 		words[14] = hexWord(in[14])
 		words[15] = hexWord(in[15])
-		payload, out = payload[hexTurn:], out[2*hexTurn:]
+		payload, out = payload[HexTurn:], out[2*HexTurn:]
 	}
 	for len(payload) >= 4 && len(out) >= 8 {
 		*(*uint64)(unsafe.Pointer(&out[0])) = hexWord(load32(&payload[0]))
