@@ -339,7 +339,7 @@ func TestLayottoLines(t *testing.T) {
 		{"in Envoy's log", envoyPrefix + "[" + id + "][8080]68 65", []string{`log:1:128 ` + id + ` 8080 "he"`}},
 		{"in Istio's log", istioPrefix + "[" + id + "][8080]68 65" + istioSuffix, []string{`log:1:140 ` + id + ` 8080 "he"`}},
 		{"other text behind it", "[" + id + "][80]68 65, more", []string{`log:1:1 ` + id + ` 80 "he"`}},
-		{"digits without a space", "[" + id + "][80]6865 66", []string{`log:1:1 ` + id + ` 80 "h"`}},
+		{"digits without a space", "[" + id + "][80]68656c66", []string{`log:1:1 ` + id + ` 80 "h"`}},
 		{"port at 65535", "[" + id + "][65535]68", []string{`log:1:1 ` + id + ` 65535 "h"`}},
 		{"port over 65535", "[" + id + "][65536]68", nil},
 		{"upper-case window", "[" + strings.ToUpper(id) + "][80]68", nil},
