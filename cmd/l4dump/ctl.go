@@ -120,7 +120,7 @@ The strategy comes from flags, or as a JSON object from a file.`,
 	d := strategy.DefaultStrategy()
 	p := cmd.Flags()
 	p.StringVarP(&file, "file", "f", "", "file with the strategy, or \"-\" for standard input")
-	p.String("switch", string(d.Switch), "ON, OFF or FORCE_OFF")
+	p.String("switch", "", "ON, OFF or FORCE_OFF")
 	p.Int64("interval", d.Interval, "seconds from one window's start to the next one's, 30 to 3600")
 	p.Int64("duration", d.Duration, "seconds that a window is open, less than the interval")
 	p.Float64("cpu-max-rate", d.CPUMaxRate, "percent of CPU at which recording stops")
@@ -143,8 +143,8 @@ func strategyText(cmd *cobra.Command, file string) ([]byte, error) {
 		}
 	})
 	switch {
-	case file == "" && len(keys) == 0:
-		return nil, usageError{errors.New("want --file, or --switch and others; nothing is given")}
+	case file == "" && keys["switch"] == nil: // to set an interval is not to mean OFF
+		return nil, usageError{errors.New("want --switch, or --file")}
 	case file == "":
 		return json.Marshal(keys)
 	case len(keys) > 0:

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"l4dump/internal/sidecar"
+	"l4dump/strategy"
+)
+
+// fixedUsage is usage measured 140 ms before sidecarTime.
+type fixedUsage struct{}
+
+var sidecarTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func (fixedUsage) Latest() (cpu, memory sidecar.Figure, ok bool) {
+	taken := sidecarTime.Add(-140 * time.Millisecond)
+	return sidecar.Figure{Percent: 12.5, Source: "host:/proc/stat", Taken: taken},
+		sidecar.Figure{Percent: 40, Source: "cgroup2:/pod", Taken: taken}, true
+}
+
+// startSidecar starts a companion whose clock stands, and returns its address and folder.
+func startSidecar(t *testing.T, change func(o *sidecar.Options)) (address, dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "l4dump") // t.TempDir's paths are too long for a socket
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	o := sidecar.Options{
+		Dir: dir, Listen: []sidecar.Endpoint{{Network: "unix", Address: filepath.Join(dir, "s")}},
+		Usage: fixedUsage{}, Now: func() time.Time { return sidecarTime },
+	}
+	if change != nil {
+		change(&o)
+	}
+	server, err := sidecar.Start(context.Background(), o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	return server.Endpoints()[0].String(), dir
+}
+
+const (
+	ctlOn      = "ON, 10 s of every 60 s, under 60 %% CPU and 70 %% memory (by api at 2026-03-01T12:00:00Z, revision %d)\n"
+	ctlOff     = "FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision %d)\n"
+	ctlCleared = "none (by api at 2026-03-01T12:00:00Z, revision %d)\n"
+)
+
+func TestCtl(t *testing.T) {
+	address, dir := startSidecar(t, nil)
+	file := filepath.Join(dir, "f.json")
+	require.NoError(t, os.WriteFile(file, []byte(`{"switch":"OFF","interval":3600}`), 0o600))
+	for _, row := range []struct {
+		name, stdin    string
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{name: "none", args: []string{"get"}, stdout: "none\n"},
+		{
+			name: "set", args: []string{"set", "--switch", "ON", "--interval", "60", "--duration", "10", "--cpu-max-rate", "60"},
+			stdout: fmt.Sprintf(ctlOn, 1),
+		},
+		{name: "get", args: []string{"get"}, stdout: fmt.Sprintf(ctlOn, 1)},
+		{name: "off", args: []string{"off"}, stdout: fmt.Sprintf(ctlOff, 2)},
+		{name: "clear", args: []string{"clear"}, stdout: fmt.Sprintf(ctlCleared, 3)},
+		{
+			name: "set what has defaults", args: []string{"set", "--switch", "ON"},
+			stdout: "ON, 1 s of every 30 s, under 80 % CPU and 70 % memory (by api at 2026-03-01T12:00:00Z, revision 4)\n",
+		},
+		{
+			name: "set from a file", args: []string{"set", "-f", file},
+			stdout: "OFF, 1 s of every 3600 s, under 80 % CPU and 70 % memory (by api at 2026-03-01T12:00:00Z, revision 5)\n",
+		},
+		{
+			name: "set from standard input", stdin: `{"switch":"FORCE_OFF"}`, args: []string{"set", "--file", "-"},
+			stdout: fmt.Sprintf(ctlOff, 6),
+		},
+		{
+			name: "every fault", args: []string{"set", "--switch", "MAYBE", "--interval", "29"}, code: 1,
+			stderr: "l4dump: the strategy is not valid; the one before stays\n" +
+				"  interval: want a whole number from 30 to 3600, got 29\n" +
+				"  switch: want \"ON\", \"OFF\" or \"FORCE_OFF\", got \"MAYBE\"\n",
+		},
+		{
+			name: "JSON", args: []string{"get", "--json"},
+			stdout: `{
+  "strategy": {
+    "switch": "FORCE_OFF",
+    "interval": 30,
+    "duration": 1,
+    "cpu_max_rate": 80,
+    "mem_max_rate": 70
+  },
+  "revision": 6,
+  "by": "api",
+  "at": "2026-03-01T12:00:00Z",
+  "persisted": true
+}
+`,
+		},
+		{
+			name: "nothing to set", args: []string{"set"}, code: 2,
+			stderr: "l4dump: want --switch, or --file\nRun 'l4dump ctl set --help' for the usage.\n",
+		},
+		{
+			name: "no switch", args: []string{"set", "--interval", "60"}, code: 2,
+			stderr: "l4dump: want --switch, or --file\nRun 'l4dump ctl set --help' for the usage.\n",
+		},
+		{
+			name: "file and flags", args: []string{"set", "-f", file, "--switch", "ON"}, code: 2,
+			stderr: "l4dump: want --file or the strategy's own flags, not both\nRun 'l4dump ctl set --help' for the usage.\n",
+		},
+		{
+			name: "no such file", args: []string{"set", "-f", dir + "/none"}, code: 1,
+			stderr: "l4dump: open " + dir + "/none: no such file or directory\n",
+		},
+		{
+			name: "too long", stdin: strings.Repeat(" ", strategy.MaxConfigBytes+1), args: []string{"set", "-f", "-"}, code: 1,
+			stderr: "l4dump: read strategy: want at most 65536 bytes\n",
+		},
+		{
+			name: "no number", args: []string{"set", "--interval", "x"}, code: 2,
+			stderr: "l4dump: invalid argument \"x\" for \"--interval\" flag: strconv.ParseInt: parsing \"x\": invalid syntax\n" +
+				"Run 'l4dump ctl set --help' for the usage.\n",
+		},
+		{
+			name: "unknown command", args: []string{"on"}, code: 2,
+			stderr: "l4dump: unknown command \"on\" for \"l4dump ctl\"\nRun 'l4dump ctl --help' for the usage.\n",
+		},
+		{
+			name: "argument", args: []string{"get", "x"}, code: 2,
+			stderr: "l4dump: unknown command \"x\" for \"l4dump ctl get\"\nRun 'l4dump ctl get --help' for the usage.\n",
+		},
+		{
+			name: "address", args: []string{"get", "--address", "localhost"}, code: 2,
+			stderr: "l4dump: parse address \"localhost\": want unix:///PATH, http://HOST:PORT or https://HOST:PORT\n" +
+				"Run 'l4dump ctl get --help' for the usage.\n",
+		},
+		{
+			name: "color", args: []string{"status", "--color", "red"}, code: 2,
+			stderr: "l4dump: --color is \"red\"; wanted auto, always or never\nRun 'l4dump ctl status --help' for the usage.\n",
+		},
+		{
+			name: "nobody there", args: []string{"status", "--address", "unix://" + dir + "/none"}, code: 1,
+			stderr: "l4dump: ask companion: Get \"http://localhost/v1/status\": dial unix " + dir + "/none: connect: no such file or directory\n",
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			args := append([]string{"ctl", "--address", address}, row.args...)
+			code, stdout, stderr := runCommand(row.stdin, args...)
+			require.Equal(t, []any{row.code, row.stdout, row.stderr}, []any{code, stdout, stderr})
+		})
+	}
+}
+
+func TestCtlStatus(t *testing.T) {
+	envoy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/stats" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, "wasmcustom.l4dump_lines_total: 3\nwasmcustom.l4dump_bytes_kept_total: 12\nwasmcustom.l4dump_window_open: 0\n")
+	}))
+	t.Cleanup(envoy.Close)
+	const window = "window     019ca945-0a00-801e-ac34-64756d700000, 12:00:00Z to 12:00:01Z, open; next at 12:00:30Z\n"
+	const usage = "cpu        12.5 % of 80 %, from host:/proc/stat, 140ms old\n" +
+		"memory     40.0 % of 70 %, from cgroup2:/pod, 140ms old\n"
+	for _, row := range []struct {
+		name   string
+		change func(o *sidecar.Options)
+		set    string
+		report string
+		args   []string
+		want   string // DIR stands for the folder
+	}{
+		{
+			name: "nothing is set",
+			want: "recording  no: no plugin has polled lately, and the global strategy is not ON\n" + window + usage +
+				"strategy   OFF, 1 s of every 30 s, under 80 % CPU and 70 % memory\nglobal     none\n" +
+				"plugins    none has polled lately\ndumps      0 bytes in DIR\n",
+		},
+		{
+			name: "off, nothing measured", set: `{"switch":"FORCE_OFF"}`, args: []string{"--color", "always"},
+			change: func(o *sidecar.Options) { o.Usage = nil },
+			want: "recording  \x1b[33mno\x1b[0m: the global strategy is FORCE_OFF\n" + window + "usage      not measured\n" +
+				"strategy   FORCE_OFF\nglobal     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
+				"plugins    none has polled lately\ndumps      0 bytes in DIR\n",
+		},
+		{
+			name: "all there is", set: `{"switch":"ON"}`,
+			report: `[{"plugin":"a\u001b[2Jb","reason":"recorded","strategy":{}}]`,
+			change: func(o *sidecar.Options) {
+				o.EnvoyAdmin = envoy.URL
+				o.StrategyFile = filepath.Join(o.Dir, "global.json")
+				if err := os.WriteFile(o.StrategyFile, []byte(`{"interval":1}`), 0o600); err != nil {
+					panic(err)
+				}
+			},
+			want: "recording  yes: a window is open and nothing is in the way\n" + window + usage +
+				"strategy   ON, 1 s of every 30 s, under 80 % CPU and 70 % memory\n" +
+				"global     ON, 1 s of every 30 s, under 80 % CPU and 70 % memory (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
+				"file       DIR/global.json: refused: interval: want a whole number from 30 to 3600, got 1\n" +
+				"plugin     a?[2Jb: recorded; its own strategy: OFF, 1 s of every 30 s, under 80 % CPU and 70 % memory; it says recorded, 0s ago\n" +
+				"envoy      l4dump_bytes_kept_total 12\n           l4dump_lines_total 3\n" +
+				"dumps      0 bytes in DIR\n",
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			address, dir := startSidecar(t, row.change)
+			if row.set != "" {
+				code, _, stderr := runCommand(row.set, "ctl", "--address", address, "set", "-f", "-")
+				require.Equal(t, 0, code, stderr)
+			}
+			if row.report != "" {
+				pollSidecar(t, address, row.report)
+			}
+			code, stdout, stderr := runCommand("", append([]string{"ctl", "--address", address, "status"}, row.args...)...)
+			require.Equal(t, []any{0, strings.ReplaceAll(row.want, "DIR", dir), ""}, []any{code, stdout, stderr})
+		})
+	}
+}
+
+// pollSidecar sends a plugin's report.
+func pollSidecar(t *testing.T, address, report string) {
+	t.Helper()
+	path := strings.TrimPrefix(address, "unix://")
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: unixDialer(path)}
+	req, err := http.NewRequest(http.MethodGet, "http://localhost"+strategy.StatePath, nil)
+	require.NoError(t, err)
+	req.Header.Set(strategy.ReportHeader, report)
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+func TestCtlHelpAndCompletion(t *testing.T) {
+	for _, args := range [][]string{{"ctl"}, {"ctl", "--help"}} {
+		code, stdout, stderr := runCommand("", args...)
+		require.Equal(t, 0, code)
+		require.Empty(t, stderr)
+		golden(t, "ctl.help.txt", stdout)
+	}
+	_, stdout, _ := runCommand("", "ctl", "set", "--help")
+	golden(t, "ctl-set.help.txt", stdout)
+	for _, row := range []struct{ command, flag, want string }{
+		{"ctl set", "--switch", "ON\nOFF\nFORCE_OFF\n:4\n"},
+		{"ctl status", "--color", "auto\nalways\nnever\n:4\n"},
+		{"sidecar", "--scope", "auto\nhost\ncgroup\npod\n:4\n"},
+		{"sidecar", "--log-format", "text\njson\n:4\n"},
+		{"sidecar", "--log-level", "debug\ninfo\nwarn\nerror\n:4\n"},
+	} {
+		args := append([]string{"__complete"}, strings.Fields(row.command)...)
+		code, stdout, _ := runCommand("", append(args, row.flag, "")...)
+		require.Equal(t, 0, code)
+		require.Equal(t, row.want, stdout, row.flag)
+	}
+}
