@@ -14,8 +14,8 @@ import (
 )
 
 // connection is one client's connection and, once there is one, its connection to a host of the cluster. Each direction has
-// a goroutine that reads into one buffer, shows it to the filters, and writes it before it reads again: nothing queues, so
-// a slow reader slows its writer down.
+// a goroutine that reads into a buffer, shows it to the filters, and writes it before it reads again: nothing queues, so a
+// slow reader slows its writer down.
 type connection struct {
 	listener   *listener
 	downstream *net.TCPConn
@@ -124,23 +124,14 @@ func (c *connection) run() {
 
 // pump passes on what from sends until it ends.
 func (c *connection) pump(from side, source, target net.Conn, read, written *host.Metric, show func([]byte, bool) host.Action) {
-	buffer := c.listener.buffers.Get().(*[]byte)
-	defer c.listener.buffers.Put(buffer)
+	reader, err := newReader(source, c.listener.buffers)
+	if err != nil {
+		c.fail(from, err)
+		return
+	}
+	defer reader.release()
 	for {
-		n, err := source.Read(*buffer)
-		if n > 0 {
-			c.activity.Store(int64(time.Since(c.began)))
-			read.Add(uint64(n))
-			if show((*buffer)[:n], false) == host.Close {
-				c.end(host.CloseLocal, false)
-				return
-			}
-			if _, err := target.Write((*buffer)[:n]); err != nil {
-				c.fail(from.other(), err)
-				return
-			}
-			written.Add(uint64(n))
-		}
+		data, err := reader.next()
 		switch {
 		case errors.Is(err, io.EOF):
 			if show(nil, true) == host.Close {
@@ -153,6 +144,18 @@ func (c *connection) pump(from side, source, target net.Conn, read, written *hos
 			c.fail(from, err)
 			return
 		}
+		c.activity.Store(int64(time.Since(c.began)))
+		read.Add(uint64(len(data)))
+		if show(data, false) == host.Close {
+			c.end(host.CloseLocal, false)
+			return
+		}
+		if _, err := target.Write(data); err != nil {
+			c.fail(from.other(), err)
+			return
+		}
+		written.Add(uint64(len(data)))
+		reader.release()
 	}
 }
 

@@ -227,6 +227,25 @@ func TestIdleTimeout(t *testing.T) {
 	require.Equal(t, "tcp.tcp.idle_timeout: 1\n", stats)
 }
 
+func TestIdleConnectionsHoldNoBuffer(t *testing.T) {
+	s := newTestFile(serve(t, echo), typed(wasm("quiet", nil))).start(t, nil)
+	for range 20 {
+		roundTrip(t, s.dial(t), "hello")
+	}
+	require.Equal(t, 20, s.Connections())
+	require.Eventually(t, func() bool { return s.listeners[0].buffers.inUse.Load() == 0 }, patience, testPoll)
+}
+
+// A buffer of the size of the limit is all that is ever read at once.
+func TestBufferLimit(t *testing.T) {
+	file := newTestFile(serve(t, echo), typed(wasm("", nil)))
+	file.listener["per_connection_buffer_limit_bytes"] = 4
+	s := file.start(t, nil)
+	roundTrip(t, s.dial(t), "12345")
+	require.Contains(t, s.log.callbacks(), "downstream_data 2 4 0")
+	require.Contains(t, s.log.callbacks(), "downstream_data 2 1 0")
+}
+
 // A reader that does not read must stop the writer, once the buffers of the kernel are full.
 func TestSlowReader(t *testing.T) {
 	release := make(chan struct{})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,7 +19,7 @@ type listener struct {
 	extensions []*extension
 	cluster    *cluster
 	socket     *net.TCPListener
-	buffers    sync.Pool // of *[]byte, each of config.bufferSize bytes
+	buffers    *buffers
 	next       atomic.Uint32
 
 	total, active, destroyed, missing             *host.Metric
@@ -36,7 +35,7 @@ func (s *Server) listen(config *listenerConfig) (*listener, error) {
 	}
 	scope, tcp := s.stats.listener(config.statPrefix), s.stats.tcp(config.tcp.statPrefix)
 	l := &listener{
-		server: s, config: config, cluster: s.clusters[config.tcp.cluster], socket: socket.(*net.TCPListener),
+		server: s, config: config, cluster: s.clusters[config.tcp.cluster], buffers: newBuffers(config.bufferSize), socket: socket.(*net.TCPListener),
 		total:         scope.counter("downstream_cx_total"),
 		active:        scope.gauge("downstream_cx_active"),
 		destroyed:     scope.counter("downstream_cx_destroy"),
@@ -45,10 +44,6 @@ func (s *Server) listen(config *listenerConfig) (*listener, error) {
 		tcpReceived:   tcp.counter("downstream_cx_rx_bytes_total"),
 		tcpSent:       tcp.counter("downstream_cx_tx_bytes_total"),
 		tcpIdleClosed: tcp.counter("idle_timeout"),
-	}
-	l.buffers.New = func() any {
-		buffer := make([]byte, config.bufferSize)
-		return &buffer
 	}
 	return l, nil
 }
