@@ -75,19 +75,14 @@ func TestRunHelp(t *testing.T) {
 	golden(t, "run.help.txt", stdout.String())
 }
 
-// runFile is a configuration with a plugin that logs lines for each connection, in front of the echo service at upstream.
+// runFile is a configuration for the echo service at upstream. With lines there is a plugin that logs them for each
+// connection.
 func runFile(t *testing.T, upstream string, lines []string) string {
 	t.Helper()
 	dir := t.TempDir()
-	module := filepath.Join(dir, "probe.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "../../internal/host/testdata/probe")
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	text, err := build.CombinedOutput()
-	require.NoError(t, err, string(text))
-	script := "quiet\\non_connect "
-	for _, line := range lines {
-		_, message, _ := strings.Cut(strings.TrimSpace(line), "l4dump-v1: ")
-		script += "log 2 " + message + ";"
+	plugin := ""
+	if len(lines) > 0 {
+		plugin = loggingPlugin(t, dir, lines)
 	}
 	host, port, err := net.SplitHostPort(upstream)
 	require.NoError(t, err)
@@ -98,21 +93,37 @@ static_resources:
   - name: tcp
     address: {socket_address: {address: 127.0.0.1, port_value: 0}}
     filter_chains:
-    - filters:
+    - filters:%s
+      - name: tcp
+        typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: echo}
+  clusters:
+  - name: echo
+    load_assignment: {cluster_name: echo, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: %s, port_value: %s}}}}]}]}
+`, plugin, host, port), 0o600))
+	return file
+}
+
+// loggingPlugin is a filter that logs lines for each connection; its module is built in dir.
+func loggingPlugin(t *testing.T, dir string, lines []string) string {
+	t.Helper()
+	module := filepath.Join(dir, "probe.wasm")
+	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "../../internal/host/testdata/probe")
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	text, err := build.CombinedOutput()
+	require.NoError(t, err, string(text))
+	script := "quiet\\non_connect "
+	for _, line := range lines {
+		_, message, _ := strings.Cut(strings.TrimSpace(line), "l4dump-v1: ")
+		script += "log 2 " + message + ";"
+	}
+	return fmt.Sprintf(`
       - name: probe
         typed_config:
           "@type": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
           config:
             name: probe
             configuration: {"@type": type.googleapis.com/google.protobuf.StringValue, value: "%s"}
-            vm_config: {code: {local: {filename: %q}}}
-      - name: tcp
-        typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: tcp, cluster: echo}
-  clusters:
-  - name: echo
-    load_assignment: {cluster_name: echo, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: %s, port_value: %s}}}}]}]}
-`, script, module, host, port), 0o600))
-	return file
+            vm_config: {code: {local: {filename: %q}}}`, script, module)
 }
 
 // find waits for pattern and returns its first group.
