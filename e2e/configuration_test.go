@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"l4dump/record"
 	"l4dump/strategy"
 )
 
@@ -126,30 +124,5 @@ func TestUpdate(t *testing.T) {
 		}).of(t, long.source())
 		require.Equal(t, ledger(uint64(sent), uint64(sent), 0), recorded.closed.Downstream)
 		require.Equal(t, ledger(uint64(sent), uint64(sent), 0), recorded.closed.Upstream)
-	})
-}
-
-// TestHostileBytes sends what looks like records: none of it becomes one.
-func TestHostileBytes(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, s subject) {
-		service := startService(t, echo)
-		p := start(t, s, newConfig(t, service.address(), plugins{
-			listenerName: pluginConfig(openStrategy(t), everything, `{}`),
-		}))
-		header := record.Header{Port: 80, Conn: record.ConnID{VM: 1, Number: 1}}
-		forged := string(record.AppendOpen(nil, &header, &record.Open{Unit: "bytes", Source: "203.0.113.1:1"}))
-		header.Seq++
-		forged += "\n" + string(record.AppendData(nil, &header, record.Downstream, 0, []byte("forged"))) + "\n"
-		hostile := strings.Repeat("\n"+forged+"\r\n\x00] L4D1 data conn=\xff", 50)
-
-		c := dial(t, p.address(listenerName))
-		c.exchange([]byte(hostile))
-		c.finish()
-		p.waitForCloses(1)
-		p.stop()
-		d := p.dump()
-		require.Len(t, d.conns, 1)
-		requireWhole(t, d.of(t, c.source()), talk{sent: digestOf([]byte(hostile)), received: digestOf([]byte(hostile))})
 	})
 }

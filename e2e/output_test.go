@@ -114,8 +114,8 @@ func TestMetrics(t *testing.T) {
 		require.Equal(t, want, p.metrics())
 
 		scraped := map[string]uint64{}
-		for line := range strings.Lines(p.get("/stats/prometheus?filter=wasmcustom")) {
-			if match := samplePattern.FindStringSubmatch(line); match != nil {
+		for line := range strings.Lines(p.get("/stats/prometheus")) {
+			if match := samplePattern.FindStringSubmatch(line); match != nil && !strings.HasPrefix(line, "envoy_") {
 				value, err := strconv.ParseUint(match[2], 10, 64)
 				require.NoError(t, err, line)
 				scraped[match[1]] = value

@@ -54,10 +54,11 @@ func startAt(t *testing.T, s subject, c *config, wasmLevel string) *proxy {
 	t.Helper()
 	dir := t.TempDir()
 	l := launch{
-		config: filepath.Join(dir, "envoy.json"), admin: filepath.Join(dir, "admin"), wasmLevel: wasmLevel,
+		config: filepath.Join(dir, "envoy.json"), log: filepath.Join(dir, "log"), admin: filepath.Join(dir, "admin"),
+		wasmLevel: wasmLevel,
 	}
 	writeJSON(t, l.config, c.bootstrap)
-	p := &proxy{t: t, exited: make(chan struct{}), log: filepath.Join(dir, "log")}
+	p := &proxy{t: t, exited: make(chan struct{}), log: l.log}
 	log, err := os.Create(p.log)
 	require.NoError(t, err)
 	defer log.Close()
@@ -78,9 +79,8 @@ func startAt(t *testing.T, s subject, c *config, wasmLevel string) *proxy {
 
 	waitFor(t, "the admin interface", func() bool {
 		p.requireRunning()
-		address, err := os.ReadFile(l.admin)
-		p.admin = strings.TrimSpace(string(address))
-		return err == nil && p.admin != ""
+		p.admin = s.admin(l)
+		return p.admin != ""
 	})
 	waitFor(t, "readiness", func() bool {
 		p.requireRunning()

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,18 +25,23 @@ import (
 // workers is how many workers each proxy has.
 const workers = 2
 
+// engine is the name of the embedded engine.
+const engine = "engine"
+
 // subject is a proxy that runs the plugin.
 type subject struct {
 	name   string
 	binary string
-	remedy string // what makes a missing binary
+	remedy string // what to run where the binary is missing
 	args   func(launch) []string
+	admin  func(launch) string // address of the admin interface, once it is known
 }
 
 // launch is how a subject is started.
 type launch struct {
 	config    string // path of its configuration
-	admin     string // path of the file that it writes its admin interface's address to
+	log       string // path of its standard error
+	admin     string // path of the file to which Envoy writes its admin interface's address
 	wasmLevel string // log level of what plugins say
 }
 
@@ -43,36 +49,63 @@ type launch struct {
 func subjects(t *testing.T) []subject {
 	t.Helper()
 	all := []subject{{
-		name:   "engine",
-		binary: path(t, "E2E_L4DUMP", "build/l4dump"),
+		name:   engine,
+		binary: commandLine(t),
 		remedy: "make build",
 		args: func(l launch) []string {
 			return []string{
-				"run", "-c", l.config, "--format", "log", "--concurrency", strconv.Itoa(workers),
-				"--admin-address-path", l.admin, "--component-log-level", "wasm:" + l.wasmLevel,
+				"run", "-c", l.config, "--format", "log", "--concurrency", strconv.Itoa(workers), "--log-level", l.wasmLevel,
 			}
+		},
+		admin: func(l launch) string {
+			log, err := os.ReadFile(l.log)
+			if match := engineAdmin.FindSubmatch(log); err == nil && match != nil {
+				return string(match[1])
+			}
+			return ""
 		},
 	}}
 	for _, version := range envoyVersions(t) {
 		all = append(all, subject{
 			name:   "envoy-" + version,
 			binary: filepath.Join(path(t, "E2E_ENVOYS", "build/envoy"), version, "bin", "envoy"),
-			remedy: "make envoy",
+			remedy: "make envoy (which needs Python)",
 			args: func(l launch) []string {
 				return []string{
 					"-c", l.config, "--concurrency", strconv.Itoa(workers), "--disable-hot-restart",
 					"--admin-address-path", l.admin, "--component-log-level", "wasm:" + l.wasmLevel,
 				}
 			},
+			admin: func(l launch) string {
+				address, err := os.ReadFile(l.admin)
+				if err != nil {
+					return "" // not yet
+				}
+				return string(address)
+			},
 		})
 	}
 	return all
 }
 
+// engineAdmin is how the engine says where its admin interface is.
+var engineAdmin = regexp.MustCompile(`(?m)^l4dump: administration on http://(\S+)$`)
+
 // onEach runs a scenario on each subject, side by side.
 func onEach(t *testing.T, scenario func(t *testing.T, s subject)) {
 	t.Helper()
-	for _, s := range subjects(t) {
+	on(t, subjects(t), scenario)
+}
+
+// onEnvoys runs a scenario on the Envoys only, with what the engine does not support.
+func onEnvoys(t *testing.T, scenario func(t *testing.T, s subject)) {
+	t.Helper()
+	on(t, slices.DeleteFunc(subjects(t), func(s subject) bool { return s.name == engine }), scenario)
+}
+
+func on(t *testing.T, subjects []subject, scenario func(t *testing.T, s subject)) {
+	t.Helper()
+	for _, s := range subjects {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			s.require(t)
@@ -88,7 +121,7 @@ func (s subject) require(t *testing.T) {
 		if os.Getenv("CI") == "true" {
 			require.NoError(t, err, "%s is missing, and CI tests all of them: run %q", s.name, s.remedy)
 		}
-		t.Skipf("skipped without %s (%v): run %q; Envoy needs Python", s.name, err, s.remedy)
+		t.Skipf("skipped without %s (%v): run %q", s.name, err, s.remedy)
 	}
 }
 
@@ -110,6 +143,12 @@ func module(t *testing.T) string {
 	_, err := os.Stat(name)
 	require.NoError(t, err, `the plugin's module is missing: run "make build"`)
 	return name
+}
+
+// commandLine returns the path of l4dump.
+func commandLine(t *testing.T) string {
+	t.Helper()
+	return path(t, "E2E_L4DUMP", "build/l4dump")
 }
 
 // path returns the absolute path in the environment's variable, or by default one from the repository's root.

@@ -5,6 +5,9 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,12 +198,11 @@ func TestWholeConnections(t *testing.T) {
 		c := newConfig(t, service.address(), plugins{listenerName: pluginConfig(openStrategy(t), everything, `{}`)})
 		p := start(t, s, c)
 
-		total := 0
+		all := map[string]talk{} // by the connection's identifier
 		for i, conversation := range conversations {
 			l := load{conversation: conversation, connections: []int{66, 67, 67}[i], maxBytes: maxBytes, seed: uint64(i)}
 			talks := l.run(t, service, p.address(listenerName))
-			total += len(talks)
-			d := p.waitForCloses(total)
+			d := p.waitForCloses(len(all) + len(talks))
 			for source, talk := range talks {
 				recorded := d.of(t, source)
 				requireWhole(t, recorded, talk)
@@ -210,6 +212,7 @@ func TestWholeConnections(t *testing.T) {
 				require.Equal(t, p.port(listenerName), recorded.port)
 				require.Len(t, recorded.windows, 1)
 				recorded.streams = [2]stream{} // not to hold all of it
+				all[recorded.id.String()] = talk
 			}
 		}
 		p.stop()
@@ -218,7 +221,28 @@ func TestWholeConnections(t *testing.T) {
 		require.Equal(t, 200, d.closes)
 		require.Equal(t, workers, d.vms())
 		require.LessOrEqual(t, d.longest, 4096)
+		requireDecoded(t, p.log, all)
 	})
+}
+
+// requireDecoded requires that the decode command finds all connections in a log, by their identifiers, without a fault.
+func requireDecoded(t *testing.T, log string, want map[string]talk) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "streams")
+	text, err := exec.Command(commandLine(t), "decode", "--format", "raw", "--out", dir, "--strict", log).CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	read := func(name string) digest {
+		stream, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			return digestOf(nil) // a direction without bytes has no file
+		}
+		require.NoError(t, err)
+		return digestOf(stream)
+	}
+	for id, talk := range want {
+		require.Equal(t, talk.sent, read(id+".downstream"))
+		require.Equal(t, talk.received, read(id+".upstream"))
+	}
 }
 
 // TestUnitBytes records the bytes that pass while a window is open: both directions, or by default the client's.

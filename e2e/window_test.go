@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -11,48 +12,44 @@ import (
 )
 
 // TestNothingIsRecorded attaches the plugin to listeners of one process with the switch off, with a closed window, and
-// with an open one: each obeys its own configuration, in one VM.
+// with an open one, for both units: each obeys its own configuration, in one VM.
 func TestNothingIsRecorded(t *testing.T) {
 	t.Parallel()
-	const off, closed, on = "off", "closed", "on"
-	const connections = 8
-	for _, unit := range []strategy.Unit{strategy.UnitBytes, strategy.UnitConnections} {
-		t.Run(string(unit), func(t *testing.T) {
-			t.Parallel()
-			onEach(t, func(t *testing.T, s subject) {
-				service := startService(t, echo)
-				capture := `{"unit": "` + string(unit) + `", "max_bytes_per_second": 0, "max_lines_per_second": 0}`
-				c := newConfig(t, service.address(), plugins{
-					off:    pluginConfig(strategy.DefaultStrategy(), capture, `{}`),
-					closed: pluginConfig(closedStrategy(t), capture, `{}`),
-					on:     pluginConfig(openStrategy(t), capture, `{}`),
-				})
-				p := start(t, s, c)
+	const connections = 8 // to each listener
+	onEach(t, func(t *testing.T, s subject) {
+		listeners := plugins{}
+		for _, unit := range []string{"bytes", "connections"} {
+			capture := `{"unit": "` + unit + `", "max_bytes_per_second": 0, "max_lines_per_second": 0}`
+			listeners["off "+unit] = pluginConfig(strategy.DefaultStrategy(), capture, `{}`)
+			listeners["closed "+unit] = pluginConfig(closedStrategy(t), capture, `{}`)
+			listeners["on "+unit] = pluginConfig(openStrategy(t), capture, `{}`)
+		}
+		service := startService(t, echo)
+		p := start(t, s, newConfig(t, service.address(), listeners))
 
-				sources := map[string]bool{}
-				for i := range connections {
-					for _, listener := range []string{off, on, closed} {
-						c := dial(t, p.address(listener))
-						c.exchange(randomBytes(uint64(i), 10_000))
-						c.finish()
-						if listener == on {
-							sources[c.source()] = true
-						}
-					}
+		sources := map[string]string{} // the units of what is recorded, by the client's address
+		for i := range connections {
+			for listener := range listeners {
+				c := dial(t, p.address(listener))
+				c.exchange(randomBytes(uint64(i), 10_000))
+				c.finish()
+				if unit, ok := strings.CutPrefix(listener, "on "); ok {
+					sources[c.source()] = unit
 				}
-				p.waitForCloses(connections)
-				p.stop() // all records are written
-				d := p.dump()
-				require.Equal(t, connections, d.closes)
-				require.Len(t, d.conns, connections)
-				for source := range sources {
-					recorded := d.of(t, source)
-					require.Equal(t, p.port(on), recorded.port)
-					require.EqualValues(t, 10_000, recorded.streams[record.Downstream].kept())
-				}
-			})
-		})
-	}
+			}
+		}
+		p.waitForCloses(2 * connections)
+		p.stop() // all records are written
+		d := p.dump()
+		require.Len(t, d.conns, 2*connections)
+		require.Len(t, sources, 2*connections)
+		for source, unit := range sources {
+			recorded := d.of(t, source)
+			require.Equal(t, unit, recorded.open.Unit)
+			require.Equal(t, p.port("on "+unit), recorded.port)
+			require.Equal(t, ledger(10_000, 10_000, 0), recorded.closed.Downstream)
+		}
+	})
 }
 
 // TestWindowOpensAndCloses sends bytes before, in and after a window, on connections that live through its bounds.
