@@ -308,13 +308,14 @@ func TestPauseIsRefused(t *testing.T) {
 func TestUpstreamProperties(t *testing.T) {
 	te := newTestEngine(t, nil)
 	s := newTestStream(t, te.filter(t, ""))
-	s.SetUpstream(&Upstream{Address: "10.0.0.1:81", Port: 81})
+	s.SetUpstream(&Upstream{Cluster: "service", Address: "10.0.0.1:81", Port: 81})
 	te.log.take()
-	s.DownstreamData([]byte("!get_property upstream\\0address\nget_property upstream\\0port"), false)
+	s.DownstreamData([]byte("!get_property upstream\\0address\nget_property upstream\\0port\nget_property xds\\0cluster_name"), false)
 	require.Equal(t, []string{
-		`1 probe root vm: downstream_data 2 59 0`,
+		`1 probe root vm: downstream_data 2 90 0`,
 		`1 probe root vm: = get_property upstream\0address: 0 "10.0.0.1:81"`,
 		`1 probe root vm: = get_property upstream\0port: 0 "Q\x00\x00\x00\x00\x00\x00\x00"`,
+		`1 probe root vm: = get_property xds\0cluster_name: 0 "service"`,
 	}, te.log.take())
 	s.DownstreamClose(CloseRemote)
 }

@@ -33,14 +33,19 @@ get_property source\0nonsense: 1 ""`},
 get_property plugin_name: 0 "probe"
 get_property plugin_root_id: 0 "root"
 get_property plugin_vm_id: 0 "vm"
-get_property node\0id: 0 "n1"
-get_property node\0cluster: 1 ""
+get_property xds\0node\0id: 0 "n1"
+get_property xds\0node\0cluster: 0 ""
+get_property xds\0listener_direction: 0 "\x00\x00\x00\x00\x00\x00\x00\x00"
+get_property xds\0cluster_name: 1 ""
+get_property node\0id: 1 ""
 get_property listener_direction: 1 ""`},
 		{"properties outside of a stream", `
 set_effective_context 1: 0
 get_property plugin_name: 0 "probe"
 get_property source\0address: 1 ""
-get_property connection\0id: 1 ""`},
+get_property connection\0id: 1 ""
+get_property xds\0node\0id: 0 "n1"
+get_property xds\0listener_direction: 1 ""`},
 		{"set property", `
 set_property a b: 12`},
 		{"counter", `

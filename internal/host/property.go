@@ -8,9 +8,8 @@ import (
 // appendProperty appends the value of a property. path is the segments of its name with a NUL between them, and one more
 // may follow. Numbers are 8 bytes little endian, bools are one byte.
 //
-// What Envoy 1.40 answers was taken from Envoy 1.40: without TLS requested_server_name is empty, not absent; without a
-// node in the bootstrap, node.id is absent; cluster_name is absent in a TCP proxy; so is listener_direction if the
-// listener names none.
+// The names and what is absent were taken from Envoy 1.40: without TLS requested_server_name is empty, not absent; node.id,
+// cluster_name and listener_direction have gone to xds.node.id, xds.cluster_name and xds.listener_direction.
 func (c *guestContext) appendProperty(dst, path []byte) ([]byte, status) {
 	path = bytes.TrimSuffix(path, []byte{0})
 	if c.root == nil {
@@ -18,12 +17,6 @@ func (c *guestContext) appendProperty(dst, path []byte) ([]byte, status) {
 	}
 	plugin := c.root.filter.plugin
 	text := func(s string) ([]byte, status) { return append(dst, s...), statusOK }
-	present := func(s string) ([]byte, status) {
-		if s == "" {
-			return dst, statusNotFound
-		}
-		return text(s)
-	}
 	number := func(n uint64) ([]byte, status) { return binary.LittleEndian.AppendUint64(dst, n), statusOK }
 	switch string(path) {
 	case "plugin_name":
@@ -32,15 +25,10 @@ func (c *guestContext) appendProperty(dst, path []byte) ([]byte, status) {
 		return text(plugin.RootID)
 	case "plugin_vm_id":
 		return text(c.vm.engine.config.ID)
-	case "node\x00id":
-		return present(plugin.NodeID)
-	case "node\x00cluster":
-		return present(plugin.NodeCluster)
-	case "listener_direction":
-		if plugin.ListenerDirection == 0 {
-			return dst, statusNotFound
-		}
-		return number(uint64(plugin.ListenerDirection))
+	case "xds\x00node\x00id":
+		return text(plugin.NodeID)
+	case "xds\x00node\x00cluster":
+		return text(plugin.NodeCluster)
 	}
 	if c.stream == nil {
 		return dst, statusNotFound
@@ -61,6 +49,12 @@ func (c *guestContext) appendProperty(dst, path []byte) ([]byte, status) {
 		return append(dst, 0), statusOK
 	case "connection\x00requested_server_name":
 		return dst, statusOK
+	case "xds\x00listener_direction":
+		return number(uint64(plugin.ListenerDirection))
+	case "xds\x00cluster_name":
+		if peer := c.stream.peer.Load(); peer != nil {
+			return text(peer.Cluster)
+		}
 	case "upstream\x00address":
 		if peer := c.stream.peer.Load(); peer != nil {
 			return text(peer.Address)

@@ -16,6 +16,7 @@ type Connection struct {
 
 // Upstream is the host that a connection was passed on to.
 type Upstream struct {
+	Cluster string
 	Address string // host:port, or the path of a pipe
 	Port    int64
 }
@@ -54,7 +55,8 @@ func (r *root) newStream(connection *Connection) (*Stream, bool) {
 	return s, true
 }
 
-// SetUpstream tells which host the connection was passed on to: the properties upstream.address and upstream.port.
+// SetUpstream tells which host the connection was passed on to: the properties upstream.address,
+// upstream.port and xds.cluster_name.
 func (s *Stream) SetUpstream(upstream *Upstream) { s.peer.Store(upstream) }
 
 // NewConnection tells the plugin of the connection. It comes first.

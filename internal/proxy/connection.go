@@ -106,7 +106,7 @@ func (c *connection) run() {
 	if ended {
 		return
 	}
-	peer := &host.Upstream{Address: upstream.RemoteAddr().String()}
+	peer := &host.Upstream{Cluster: l.cluster.config.name, Address: upstream.RemoteAddr().String()}
 	if address, ok := upstream.RemoteAddr().(*net.TCPAddr); ok {
 		peer.Port = int64(address.Port)
 	}
