@@ -1,0 +1,165 @@
+// Command hex measures how fast the plugin's hot loop is inside the virtual machines that run it: a data record of
+// 64 KiB (digits, header and checksum) against encoding/hex on the same bytes.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"l4dump/bench/internal/command"
+	"l4dump/bench/internal/envoy"
+	"l4dump/bench/internal/report"
+	"l4dump/internal/host"
+)
+
+func main() {
+	var b bench
+	program := command.Program{Name: "hex", Rounds: 3, Register: b.register, Measure: b.measure}
+	os.Exit(program.Run(os.Stdout, os.Stderr, os.Args[1:]))
+}
+
+type bench struct {
+	envoy  envoy.Options
+	envoys string
+}
+
+const (
+	roundBytes  = 16 * 64 << 10 // what the guest makes digits of between two looks at the clock
+	nobodyThere = "127.0.0.1:9" // the service is never called
+	deadline    = time.Minute
+
+	encode = "encoding/hex"
+	record = "l4dump's data record"
+)
+
+func (b *bench) register(flags *flag.FlagSet) {
+	b.envoy.Register(flags)
+	flags.StringVar(&b.envoys, "envoys", "build/envoy/1.40.0/bin/envoy,build/envoy/1.36.4/bin/envoy",
+		"the Envoys to measure, separated by commas, instead of --envoy")
+}
+
+func (b *bench) measure(ctx context.Context, o command.Options) (tables []*report.Table, err error) {
+	dir, err := os.MkdirTemp("", "l4dump-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("build the guest: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b.envoy.Module = filepath.Join(dir, "guest.wasm")
+	if err := build(ctx, b.envoy.Module); err != nil {
+		return nil, err
+	}
+	machines := []machine{{"wazero", b.wazero}}
+	for binary := range strings.SplitSeq(b.envoys, ",") {
+		machines = append(machines, machine{"V8 in " + binary, func(ctx context.Context) ([]byte, error) {
+			return b.v8(ctx, binary)
+		}})
+	}
+	for _, m := range machines {
+		t := report.New("64 KiB, "+m.name, []report.Metric{{Name: "MB/s of payload", Ratio: true}}, encode, record)
+		for i := range o.Rounds {
+			log, err := m.log(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("measure %s: %w", m.name, err)
+			}
+			if err := read(t, log); err != nil {
+				return nil, fmt.Errorf("measure %s: %w", m.name, err)
+			}
+			fmt.Fprintf(o.Progress, "round %d of %d: %s\n", i+1, o.Rounds, m.name)
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+// machine is what runs a module.
+type machine struct {
+	name string
+	log  func(ctx context.Context) ([]byte, error) // runs the guest and returns its log
+}
+
+func build(ctx context.Context, module string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", module,
+		"./bench/hex/guest")
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the guest: %w: %s", err, text)
+	}
+	return nil
+}
+
+// wazero runs the guest in the embedded engine.
+func (b *bench) wazero(ctx context.Context) (log []byte, err error) {
+	code, err := os.ReadFile(b.envoy.Module)
+	if err != nil {
+		return nil, fmt.Errorf("read the guest: %w", err)
+	}
+	var out bytes.Buffer
+	e, err := host.NewEngine(ctx, host.VMConfig{Code: code}, host.Options{
+		Workers: 1, Now: time.Now, Log: host.NewLogger(&out, host.LevelInfo, 1, time.Now),
+		Shared: new(host.SharedData), Metrics: new(host.Metrics),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, e.Close(ctx)) }()
+	_, err = e.Configure(ctx, host.Plugin{Name: "guest", RootID: "guest"})
+	return out.Bytes(), err
+}
+
+// v8 runs the guest in an Envoy.
+func (b *bench) v8(ctx context.Context, binary string) (log []byte, err error) {
+	o := b.envoy
+	o.Binary = binary
+	e, err := envoy.Start(ctx, o, &envoy.Subject{Name: "guest", Plugin: "{}"}, 1, netip.MustParseAddrPort(nobodyThere))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, e.Stop()) }()
+	return e.Log() // the guest is done before Envoy is ready
+}
+
+// read adds the guest's rounds. The fastest tenth is taken for granted to be the least disturbed, and its slowest round
+// stands for the run: the machine's other work makes rounds slower, nothing makes them faster.
+func read(t *report.Table, log []byte) error {
+	var appends, encodes []float64
+	for line := range strings.Lines(string(log)) {
+		_, text, ok := strings.Cut(line, "append=")
+		if !ok {
+			continue
+		}
+		a, e, ok := strings.Cut(strings.TrimSpace(text), " encode=")
+		if !ok {
+			return fmt.Errorf("read the guest's line %q: no encode=", line)
+		}
+		for _, side := range []struct {
+			text string
+			to   *[]float64
+		}{{a, &appends}, {e, &encodes}} {
+			ns, err := strconv.ParseFloat(side.text, 64)
+			if err != nil || ns <= 0 {
+				return fmt.Errorf("read the guest's line %q: want nanoseconds", line)
+			}
+			*side.to = append(*side.to, roundBytes*1e3/ns) // MB/s
+		}
+	}
+	if len(appends) == 0 {
+		return fmt.Errorf("the guest has logged no round: %.500s", log)
+	}
+	return errors.Join(t.Add(encode, fast(encodes)), t.Add(record, fast(appends)))
+}
+
+func fast(rates []float64) float64 {
+	slices.Sort(rates)
+	return rates[len(rates)*9/10]
+}

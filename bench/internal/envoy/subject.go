@@ -1,0 +1,62 @@
+package envoy
+
+import (
+	"fmt"
+
+	tapconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/tap/v3"
+)
+
+// Subject is what stands in the data path of a row.
+type Subject struct {
+	Name    string
+	Plugin  string                        // the plugin's configuration; empty leaves the filter out
+	Tap     tapconfigv3.OutputSink_Format // how Envoy's own tap writes
+	Tapped  bool                          // whether there is a tap
+	LogPath bool                          // the log goes to Envoy's --log-path, which a thread of its own writes
+}
+
+// The plugin's configurations. A window is open for all but a second of the hour.
+const (
+	Idle   = `{"strategy":{"switch":"OFF"},"resource_guard":"off"}`
+	Budget = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off",` +
+		`"capture":{"directions":["downstream","upstream"]}}`
+	Everything = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off",` +
+		`"capture":{"directions":["downstream","upstream"],"max_bytes_per_second":0,"max_lines_per_second":0}}`
+	LongLines = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off",` +
+		`"capture":{"directions":["downstream","upstream"],"max_bytes_per_second":0,"max_lines_per_second":0},` +
+		`"output":{"max_line_bytes":65536}}`
+)
+
+// NoFilter is the control of every table.
+func NoFilter() Subject { return Subject{Name: "no filter"} }
+
+// TapJSON is Envoy's own tap with JSON lines.
+func TapJSON() Subject {
+	return Subject{Name: "Envoy's tap, JSON", Tapped: true, Tap: tapconfigv3.OutputSink_JSON_BODY_AS_BYTES}
+}
+
+// TapBinary is Envoy's own tap with protobuf messages.
+func TapBinary() Subject {
+	return Subject{
+		Name: "Envoy's tap, binary", Tapped: true, Tap: tapconfigv3.OutputSink_PROTO_BINARY_LENGTH_DELIMITED,
+	}
+}
+
+// Names returns the names of subjects.
+func Names(subjects []Subject) []string {
+	var names []string
+	for i := range subjects {
+		names = append(names, subjects[i].Name)
+	}
+	return names
+}
+
+// Find returns the subject called name.
+func Find(subjects []Subject, name string) (*Subject, error) {
+	for i := range subjects {
+		if subjects[i].Name == name {
+			return &subjects[i], nil
+		}
+	}
+	return nil, fmt.Errorf("find subject: none is called %q", name)
+}

@@ -1,0 +1,100 @@
+// Package process runs a process and reads its CPU time and memory from /proc.
+package process
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/prometheus/procfs"
+)
+
+// Process is a child process.
+type Process struct {
+	cmd    *exec.Cmd
+	proc   procfs.Proc
+	exited chan struct{}
+	stop   context.CancelFunc
+}
+
+// Usage is what a process has used.
+type Usage struct {
+	CPUSeconds    float64 // user and system, of all threads
+	ResidentBytes int64
+	PeakBytes     int64 // the most resident bytes since the start or ResetPeak
+}
+
+// Start starts cmd. It is interrupted when ctx ends or Stop is called, and killed when it has not exited patience after.
+func Start(ctx context.Context, cmd *exec.Cmd, patience time.Duration) (*Process, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &Process{cmd: cmd, exited: make(chan struct{}), stop: cancel}
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	go func() {
+		_ = cmd.Wait() // how it ended is in cmd.ProcessState
+		close(p.exited)
+	}()
+	go p.watch(ctx, patience)
+	var err error
+	if p.proc, err = procfs.NewProc(cmd.Process.Pid); err != nil {
+		_ = p.Stop()
+		return nil, fmt.Errorf("find the process of %s: %w", cmd.Path, err)
+	}
+	return p, nil
+}
+
+// watch ends the process with ctx.
+func (p *Process) watch(ctx context.Context, patience time.Duration) {
+	select {
+	case <-p.exited:
+		return
+	case <-ctx.Done():
+		_ = p.cmd.Process.Signal(os.Interrupt) // fails where it has exited
+	}
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+	}
+}
+
+// Exited is closed when the process has exited.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Stop ends the process and waits until it has exited.
+func (p *Process) Stop() error {
+	p.stop()
+	<-p.exited
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("stop %s: %s", p.cmd.Path, p.cmd.ProcessState)
+	}
+	return nil
+}
+
+// ResetPeak makes the present memory the peak (/proc/PID/clear_refs).
+func (p *Process) ResetPeak() error {
+	name := fmt.Sprintf("/proc/%d/clear_refs", p.proc.PID)
+	if err := os.WriteFile(name, []byte("5"), 0); err != nil {
+		return fmt.Errorf("reset a process's peak of memory: %w", err)
+	}
+	return nil
+}
+
+// Usage reads /proc/PID/stat and /proc/PID/status.
+func (p *Process) Usage() (Usage, error) {
+	stat, err := p.proc.Stat()
+	if err != nil {
+		return Usage{}, fmt.Errorf("read a process's CPU time: %w", err)
+	}
+	status, err := p.proc.NewStatus()
+	if err != nil {
+		return Usage{}, fmt.Errorf("read a process's memory: %w", err)
+	}
+	return Usage{
+		CPUSeconds: stat.CPUTime(), ResidentBytes: int64(status.VmRSS), PeakBytes: int64(status.VmHWM),
+	}, nil
+}
