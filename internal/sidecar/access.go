@@ -86,22 +86,19 @@ func readPool(path string) (*x509.CertPool, error) {
 // guard refuses what must not reach handler through e: too many requests at a time, pages in a browser, and clients
 // without the token.
 func (s *Server) guard(e Endpoint, a access, handler http.Handler) http.Handler {
-	slots := s.slots
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		problem := refuseBrowser(e, r)
 		if problem == nil {
 			problem = a.check(e, r)
 		}
+		var release func()
 		if problem == nil {
-			select {
-			case slots <- struct{}{}:
-				defer func() { <-slots }()
-				handler.ServeHTTP(w, r)
-				return
-			default:
-				problem = newProblem(http.StatusServiceUnavailable, ReasonBusy, "too many requests at a time")
-				problem.RetryAfterSeconds = 1
-			}
+			release, problem = s.slots.take("requests")
+		}
+		if problem == nil {
+			defer release()
+			handler.ServeHTTP(w, r)
+			return
 		}
 		s.metrics.rejected.WithLabelValues(problem.Reason).Inc()
 		problem.write(w)

@@ -183,6 +183,12 @@ func (s *Server) getGlobal(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) putGlobal(w http.ResponseWriter, r *http.Request) {
+	release, problem := s.strategySlots.take("strategies")
+	if problem != nil {
+		problem.write(w)
+		return
+	}
+	defer release()
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, strategy.MaxConfigBytes))
 	if err != nil {
 		bodyProblem(err, strategy.MaxConfigBytes).write(w)
@@ -244,14 +250,11 @@ func (s *Server) postPortrait(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) takePortrait(w http.ResponseWriter, r *http.Request, businessType string) (Portrait, *Problem) {
-	select {
-	case s.portraitSlots <- struct{}{}:
-		defer func() { <-s.portraitSlots }()
-	default:
-		problem := newProblem(http.StatusServiceUnavailable, ReasonBusy, "too many portraits at a time")
-		problem.RetryAfterSeconds = 1
+	release, problem := s.portraitSlots.take("portraits")
+	if problem != nil {
 		return Portrait{}, problem
 	}
+	defer release()
 	port, problem := portOf(r)
 	if problem != nil {
 		return Portrait{}, problem

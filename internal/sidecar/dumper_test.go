@@ -42,7 +42,7 @@ func (f *fakeEnvoy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/config_dump":
 		f.dumps++
 		fmt.Fprint(w, envoyConfig(f.dumps, f.listener))
-	case r.URL.Path == "/stats" && r.URL.RawQuery == "filter=l4dump":
+	case r.URL.Path == "/stats" && r.URL.RawQuery == "filter=l4dump_":
 		fmt.Fprint(w, "wasmcustom.l4dump_bytes_kept_total: 12\nhistogram: P0(1,2)\nbad: -1\nwasmcustom.l4dump_window_open: 0\n")
 	default:
 		http.NotFound(w, r)

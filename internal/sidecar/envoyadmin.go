@@ -82,11 +82,11 @@ func (a *envoyAdmin) configDump(ctx context.Context) ([]byte, error) {
 	return a.get(ctx, "/config_dump", a.maxBytes)
 }
 
-// counters returns Envoy's metrics whose names hold l4dump.
+// counters returns the plugin's metrics, whose names begin with l4dump_ behind a prefix of Envoy's.
 func (a *envoyAdmin) counters(ctx context.Context) (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	text, err := a.get(ctx, "/stats?filter=l4dump", maxStatsBytes)
+	text, err := a.get(ctx, "/stats?filter=l4dump_", maxStatsBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -165,19 +165,35 @@ type checkedTransport struct {
 	router routers.Router
 }
 
+// loadAPI reads openapi.yaml once for all tests: it is only read from then on.
+var loadAPI = sync.OnceValues(func() (*openapi3.T, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
+	if err != nil {
+		return nil, err
+	}
+	return doc, doc.Validate(context.Background())
+})
+
+var loadRouter = sync.OnceValues(func() (routers.Router, error) {
+	doc, err := loadAPI()
+	if err != nil {
+		return nil, err
+	}
+	anywhere := *doc
+	anywhere.Servers = nil
+	return gorillamux.NewRouter(&anywhere)
+})
+
 func apiDocument(t *testing.T) *openapi3.T {
 	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
+	doc, err := loadAPI()
 	require.NoError(t, err)
-	require.NoError(t, doc.Validate(context.Background()))
 	return doc
 }
 
 func apiRouter(t *testing.T) routers.Router {
 	t.Helper()
-	doc := apiDocument(t)
-	doc.Servers = nil // any address
-	router, err := gorillamux.NewRouter(doc)
+	router, err := loadRouter()
 	require.NoError(t, err)
 	return router
 }

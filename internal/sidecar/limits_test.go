@@ -94,7 +94,7 @@ func slowPost(t *testing.T, c *companion) net.Conn {
 }
 
 func TestConcurrencyLimits(t *testing.T) {
-	c := start(t, func(o *Options) { o.limits.portraits, o.limits.requests = 2, 4 })
+	c := start(t, func(o *Options) { o.limits.portraits, o.limits.strategies, o.limits.requests = 2, 2, 4 })
 	c.setGlobal(on)
 	slow := []net.Conn{slowPost(t, c), slowPost(t, c)}
 	eventually(t, func() bool { return len(c.server.portraitSlots) == 2 })
@@ -102,6 +102,8 @@ func TestConcurrencyLimits(t *testing.T) {
 	require.Equal(t, ReasonBusy, problem(t, http.StatusServiceUnavailable, r))
 	require.Equal(t, "1", r.header.Get("Retry-After"))
 	require.Equal(t, http.StatusOK, c.do(http.MethodGet, statePath, "").status, "polls have their own places")
+
+	c.setGlobal(on) // so have strategies
 
 	// Two more requests that wait for their bodies take the last places of all.
 	for range 2 {

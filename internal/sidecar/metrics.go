@@ -9,15 +9,14 @@ import (
 
 // metrics are the companion's own, in a registry of their own.
 type metrics struct {
-	registry       *prometheus.Registry
-	requests       *prometheus.CounterVec // by path, method and code
-	rejected       *prometheus.CounterVec // before a handler saw them, by reason
-	portraits      *prometheus.CounterVec // by type and result
-	configDumps    *prometheus.CounterVec // by result
-	badReports     prometheus.Counter
-	writeFailures  prometheus.Counter
-	writeFailing   prometheus.Gauge
-	stateUnwritten prometheus.Gauge
+	registry      *prometheus.Registry
+	requests      *prometheus.CounterVec // by path, method and code
+	rejected      *prometheus.CounterVec // before a handler saw them, by reason
+	portraits     *prometheus.CounterVec // by type and result
+	configDumps   *prometheus.CounterVec // by result
+	badReports    prometheus.Counter
+	writeFailures prometheus.Counter
+	writeFailing  prometheus.Gauge
 }
 
 func newMetrics(s *Server) *metrics {
@@ -39,11 +38,9 @@ func newMetrics(s *Server) *metrics {
 		badReports:    counter("reports_refused_total", "Reports of the plugin that could not be read."),
 		writeFailures: counter("dump_write_failures_total", "Times that writing to the dump files began to fail."),
 		writeFailing:  gauge("dump_write_failing", "1 while the last line could not be written, as on a full disk."),
-		stateUnwritten: gauge("strategy_unwritten",
-			"1 while the global strategy is in force but could not be written to the state file."),
 	}
 	m.registry.MustRegister(
-		m.requests, m.rejected, m.portraits, m.configDumps, m.badReports, m.writeFailures, m.writeFailing, m.stateUnwritten,
+		m.requests, m.rejected, m.portraits, m.configDumps, m.badReports, m.writeFailures, m.writeFailing,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		&stateCollector{server: s},
 	)
@@ -64,15 +61,17 @@ var (
 	recordingDesc = prometheus.NewDesc("l4dump_sidecar_recording", "1 while a window is open and nothing is in the way.", nil, nil)
 	offDesc       = prometheus.NewDesc("l4dump_sidecar_off", "1 with the reason why nothing is recorded.", []string{"reason"}, nil)
 	revisionDesc  = prometheus.NewDesc("l4dump_sidecar_strategy_revision", "Changes of the global strategy.", nil, nil)
-	pluginsDesc   = prometheus.NewDesc("l4dump_sidecar_plugins", "Configurations of the plugin that polled lately.", nil, nil)
-	bytesDesc     = prometheus.NewDesc("l4dump_sidecar_dump_bytes", "Size of all dump files, rotated ones included.", nil, nil)
-	fileDesc      = prometheus.NewDesc("l4dump_sidecar_strategy_file_valid", "1 if the watched strategy file is there and valid.", nil, nil)
+	unwrittenDesc = prometheus.NewDesc("l4dump_sidecar_strategy_unwritten",
+		"1 while the global strategy is in force but could not be written to the state file.", nil, nil)
+	pluginsDesc = prometheus.NewDesc("l4dump_sidecar_plugins", "Configurations of the plugin that polled lately.", nil, nil)
+	bytesDesc   = prometheus.NewDesc("l4dump_sidecar_dump_bytes", "Size of all dump files, rotated ones included.", nil, nil)
+	fileDesc    = prometheus.NewDesc("l4dump_sidecar_strategy_file_valid", "1 if the watched strategy file is there and valid.", nil, nil)
 )
 
 // Describe is the collector's.
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		cpuDesc, memoryDesc, ageDesc, recordingDesc, offDesc, revisionDesc, pluginsDesc, bytesDesc, fileDesc,
+		cpuDesc, memoryDesc, ageDesc, recordingDesc, offDesc, revisionDesc, unwrittenDesc, pluginsDesc, bytesDesc, fileDesc,
 	} {
 		ch <- d
 	}
@@ -94,6 +93,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(offDesc, 1, v.reason.String())
 	}
 	gauge(revisionDesc, float64(v.global.Revision))
+	gauge(unwrittenDesc, number(!v.persisted))
 	gauge(pluginsDesc, float64(len(v.reports)))
 	total, _ := c.server.files.health()
 	gauge(bytesDesc, float64(total))

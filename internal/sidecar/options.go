@@ -57,6 +57,7 @@ type limits struct {
 	connections   int // of each listener
 	requests      int // at a time
 	portraits     int // of them
+	strategies    int // of them, to set one
 	retry         time.Duration
 	filePoll      time.Duration
 	fileQuiet     time.Duration
@@ -113,6 +114,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.limits.connections, 128)
 	orDefault(&o.limits.requests, 64)
 	orDefault(&o.limits.portraits, 8)
+	orDefault(&o.limits.strategies, 4)
 	orDefault(&o.limits.retry, 5*time.Second)
 	orDefault(&o.limits.filePoll, 10*time.Second)
 	orDefault(&o.limits.fileQuiet, 100*time.Millisecond)

@@ -33,8 +33,7 @@ type Server struct {
 	badReport *incident
 	unwritten *incident // the state file
 
-	slots         chan struct{} // one for each request at a time
-	portraitSlots chan struct{} // one for each portrait at a time
+	slots, portraitSlots, strategySlots slots
 
 	endpoints []Endpoint
 	servers   []*http.Server
@@ -53,8 +52,9 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	options = options.withDefaults()
 	s := &Server{
 		options: options, log: options.Logger, done: make(chan struct{}),
-		slots:         make(chan struct{}, options.limits.requests),
-		portraitSlots: make(chan struct{}, options.limits.portraits),
+		slots:         make(slots, options.limits.requests),
+		portraitSlots: make(slots, options.limits.portraits),
+		strategySlots: make(slots, options.limits.strategies),
 	}
 	listeners, err := s.open(ctx)
 	if err != nil {
@@ -280,10 +280,12 @@ func (s *Server) keepState(ctx context.Context) {
 	}
 }
 
-// stateWritten notes how writing the state file went.
+// stateWritten notes how writing the state file went. What counts is the last write, whose result may be here already.
 func (s *Server) stateWritten(err error) {
+	if _, persisted := s.store.get(); persisted {
+		err = nil
+	}
 	s.unwritten.report(err)
-	s.metrics.stateUnwritten.Set(number(err != nil))
 }
 
 // release closes what open has opened, in the other order.
