@@ -52,36 +52,56 @@ func TestNothingIsRecorded(t *testing.T) {
 	})
 }
 
-// TestWindowOpensAndCloses sends bytes before, in and after a window, on connections that live through its bounds.
+// TestWindowOpensAndCloses sends bytes and makes connections all the time while a window opens and closes.
 func TestWindowOpensAndCloses(t *testing.T) {
 	t.Parallel()
-	const duration = 4
 	onEach(t, func(t *testing.T, s subject) {
-		// Where the machine is too slow to do what belongs before a bound before it, the next try takes more time.
-		for lead := int64(6); lead <= 48; lead *= 2 {
-			if throughWindow(t, s, lead, duration*lead/6) {
+		// Where the machine is too slow to start before the window opens, the next try takes more time.
+		for lead := int64(5); lead <= 40; lead *= 2 {
+			if throughWindow(t, s, lead) {
 				return
 			}
 			t.Logf("too slow for a window in %d s", lead)
 		}
-		require.Fail(t, "too slow for a window in 48 s")
+		require.Fail(t, "too slow for a window in 40 s")
 	})
 }
 
-// throughWindow is one try: the window opens after lead seconds. It reports whether the steps came in their time.
-func throughWindow(t *testing.T, s subject, lead, duration int64) (inTime bool) {
+// span is when something was done that a proxy saw in between.
+type span struct{ begin, end time.Time }
+
+func spanOf(do func()) span {
+	s := span{begin: time.Now()}
+	do()
+	s.end = time.Now()
+	return s
+}
+
+// within reports whether all of the span, or none of it, is in a window; neither where it meets a bound.
+func (s span) within(opens, closes time.Time) (all, none bool) {
+	return !s.begin.Before(opens) && s.end.Before(closes), s.end.Before(opens) || !s.begin.Before(closes)
+}
+
+// probes sends bytes on one connection and makes others.
+type probes struct {
+	sent     []byte
+	exchange []span
+	births   map[string]span // of connections, by the client's address
+}
+
+const probeBytes = 3_000
+
+// throughWindow is one try: the window opens in lead seconds. It reports whether there were probes before it, in it and
+// after it.
+func throughWindow(t *testing.T, s subject, lead int64) (inTime bool) {
 	const perByte, perConn = "bytes", "connections"
+	const duration = 2
 	const limits = `"directions": ["downstream", "upstream"], "max_bytes_per_second": 0, "max_lines_per_second": 0`
-	schedule, opens := opensIn(t, lead, duration)
-	until := func(second int64) bool { return time.Now().Before(time.Unix(second, 0)) }
-	waitUntil := func(second int64) {
-		for until(second) {
-			time.Sleep(time.Until(time.Unix(second, 0)))
-		}
-	}
-	window, open := strategy.WindowAt(opens*int64(time.Second), schedule)
+	schedule, second := opensIn(t, lead, duration)
+	window, open := strategy.WindowAt(second*int64(time.Second), schedule)
 	require.True(t, open)
-	require.Equal(t, opens, window.Start)
+	require.Equal(t, second, window.Start)
+	opens, closes := time.Unix(second, 0), time.Unix(second+duration, 0)
 
 	service := startService(t, echo)
 	p := start(t, s, newConfig(t, service.address(), plugins{
@@ -89,63 +109,92 @@ func throughWindow(t *testing.T, s subject, lead, duration int64) (inTime bool) 
 		perConn: pluginConfig(schedule, `{"unit": "connections", `+limits+`}`, `{}`),
 	}))
 	defer p.stop()
-	before, within, after := randomBytes(1, 30_000), randomBytes(2, 20_000), randomBytes(3, 10_000)
 
-	listeners := []string{perByte, perConn}
-	early, inside, late := map[string]*client{}, map[string]*client{}, map[string]*client{}
-	for _, listener := range listeners {
-		early[listener] = dial(t, p.address(listener))
-		early[listener].exchange(before)
-	}
-	if !until(opens) {
-		return false
-	}
-	waitUntil(opens)
-	for _, listener := range listeners {
-		early[listener].exchange(within)
-		inside[listener] = dial(t, p.address(listener))
-		inside[listener].exchange(within)
-	}
-	if !until(opens + duration) {
-		return false
-	}
-	waitUntil(opens + duration)
-	for _, listener := range listeners {
-		late[listener] = dial(t, p.address(listener))
-		for _, c := range []*client{early[listener], inside[listener], late[listener]} {
-			c.exchange(after)
-			c.finish()
+	early := dial(t, p.address(perByte)) // lives through both bounds
+	var inside *client                   // is born in the window and lives through its end
+	done := probes{births: map[string]span{}}
+	for time.Now().Before(closes.Add(time.Second / 2)) {
+		payload := randomBytes(uint64(len(done.sent)), probeBytes)
+		done.sent = append(done.sent, payload...)
+		done.exchange = append(done.exchange, spanOf(func() { early.exchange(payload) }))
+
+		var born *client
+		birth := spanOf(func() {
+			born = dial(t, p.address(perConn))
+			born.exchange(payload)
+		})
+		done.births[born.source()] = birth
+		if all, _ := birth.within(opens, closes); all && inside == nil {
+			inside = born
+		} else {
+			born.finish()
 		}
+		time.Sleep(10 * time.Millisecond) // not to fill the log
 	}
-	require.True(t, until(opens+schedule.Interval), "the next window is open")
+	if inside == nil || !done.exchange[0].end.Before(opens) || done.exchange[len(done.exchange)-1].begin.Before(closes) {
+		return false
+	}
+	after := randomBytes(1, 10_000)
+	inside.exchange(after)
+	inside.finish()
+	early.finish()
+	require.True(t, time.Now().Before(opens.Add(time.Duration(schedule.Interval)*time.Second)), "the next window is open")
 
-	// Bytes: those of the window, on both connections that it met. Connections: the one that was born in it, whole.
-	d := p.waitForCloses(3)
+	p.waitForDump("the probes' records", func(d *dump) bool {
+		ofEarly, ofInside := d.bySource[early.source()], d.bySource[inside.source()]
+		return ofEarly != nil && ofEarly.closed != nil && ofInside != nil && ofInside.closed != nil
+	})
 	p.stop()
-	d = p.dump()
-	require.Len(t, d.conns, 3)
-	for _, row := range []struct {
-		name   string
-		client *client
-		unit   strategy.Unit
-		offset uint64
-		kept   []byte
-		seen   int
-	}{
-		{"bytes of the connection before", early[perByte], "bytes", uint64(len(before)), within, len(before) + len(within) + len(after)},
-		{"bytes of the connection inside", inside[perByte], "bytes", 0, within, len(within) + len(after)},
-		{"connection inside", inside[perConn], "connections", 0, append(within[:len(within):len(within)], after...), len(within) + len(after)},
-	} {
-		recorded := d.of(t, row.client.source())
-		require.Equal(t, map[record.UUID]bool{window.UUID(): true}, recorded.windows, row.name)
-		require.Equal(t, string(row.unit), recorded.open.Unit, row.name)
-		for _, direction := range []record.Direction{record.Downstream, record.Upstream} {
-			require.Equal(t, row.kept, recorded.streams[direction].bytes(t, row.offset), row.name)
-			require.Equal(t, []uint64{uint64(row.seen)}, recorded.streams[direction].ends, row.name)
+	d := p.dump()
+	for _, c := range d.conns {
+		require.Equal(t, map[record.UUID]bool{window.UUID(): true}, c.windows)
+		require.NotNil(t, c.closed)
+	}
+	requireBytesOfWindow(t, d.of(t, early.source()), &done, opens, closes)
+
+	recorded := map[string]bool{early.source(): true}
+	for source, birth := range done.births {
+		all, none := birth.within(opens, closes)
+		require.True(t, !all || d.bySource[source] != nil, "a connection born in the window is not recorded")
+		require.True(t, !none || d.bySource[source] == nil, "a connection born outside the window is recorded")
+		if c := d.bySource[source]; c != nil {
+			recorded[source] = true
+			want := uint64(probeBytes)
+			if source == inside.source() {
+				want += uint64(len(after))
+			}
+			require.Equal(t, "connections", c.open.Unit)
+			require.Equal(t, ledger(want, want, 0), c.closed.Downstream)
+			require.Equal(t, ledger(want, want, 0), c.closed.Upstream)
 		}
-		want := ledger(uint64(row.seen), uint64(len(row.kept)), strategy.WindowClosed)
-		require.Equal(t, want, recorded.closed.Downstream, row.name)
-		require.Equal(t, want, recorded.closed.Upstream, row.name)
+	}
+	require.Len(t, d.conns, len(recorded))
+	c := d.of(t, inside.source())
+	for direction := range c.streams {
+		require.Equal(t, after, c.streams[direction].bytes(t, 0)[probeBytes:], "what came after the window")
 	}
 	return true
+}
+
+// requireBytesOfWindow requires that of the probes' bytes all are recorded that passed while a window was open, and no
+// other, in both directions.
+func requireBytesOfWindow(t *testing.T, c *conn, done *probes, opens, closes time.Time) {
+	t.Helper()
+	require.Equal(t, "bytes", c.open.Unit)
+	for direction, l := range []record.Ledger{c.closed.Downstream, c.closed.Upstream} {
+		recorded := &c.streams[direction]
+		require.NotEmpty(t, recorded.chunks)
+		first := recorded.chunks[0].offset
+		data := recorded.bytes(t, first)
+		last := first + uint64(len(data))
+		require.Equal(t, done.sent[first:last], data)
+		for i, exchange := range done.exchange {
+			from, to := uint64(i*probeBytes), uint64((i+1)*probeBytes)
+			all, none := exchange.within(opens, closes)
+			require.True(t, !all || first <= from && to <= last, "bytes of the window are not recorded")
+			require.True(t, !none || to <= first || last <= from, "bytes outside the window are recorded")
+		}
+		require.Equal(t, ledger(uint64(len(done.sent)), uint64(len(data)), strategy.WindowClosed), l)
+		require.Equal(t, []uint64{uint64(len(done.sent))}, recorded.ends)
+	}
 }
