@@ -110,10 +110,10 @@ func TestStrategyFileInConfigMap(t *testing.T) {
 func TestStrategyFileIsPolled(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mounted later")
 	c := start(t, func(o *Options) { o.StrategyFile = filepath.Join(dir, "global.json") })
+	eventually(t, func() bool { return strings.Contains(c.log.String(), "it is polled") })
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "global.json"), []byte(on), 0o600))
 	eventually(t, func() bool { return c.state().Revision == 1 })
-	require.Contains(t, c.log.String(), "it is polled")
 }
 
 func TestStrategyFileThatCannotBeRead(t *testing.T) {
