@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ type echoService struct {
 }
 
 func listenEcho(address string) (*echoService, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("start the echo service: %w", err)
 	}
@@ -39,7 +40,7 @@ func (e *echoService) accept() {
 		}
 		e.mu.Lock()
 		if e.closed {
-			conn.Close()
+			_ = conn.Close()
 		} else {
 			e.open[conn] = struct{}{}
 			e.serving.Go(func() { e.serve(conn) })
@@ -51,7 +52,7 @@ func (e *echoService) accept() {
 func (e *echoService) serve(conn net.Conn) {
 	// The end of a connection, of whatever kind, is all there is to do.
 	_, _ = io.Copy(conn, conn)
-	conn.Close()
+	_ = conn.Close()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.open, conn)
@@ -59,11 +60,11 @@ func (e *echoService) serve(conn net.Conn) {
 
 // close ends all connections and returns when they have ended.
 func (e *echoService) close() {
-	e.listener.Close()
+	_ = e.listener.Close()
 	e.mu.Lock()
 	e.closed = true
 	for conn := range e.open {
-		conn.Close()
+		_ = conn.Close()
 	}
 	e.mu.Unlock()
 	e.serving.Wait()

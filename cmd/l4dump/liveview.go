@@ -27,7 +27,7 @@ func newLiveView(stdout, stderr io.Writer, color bool) *liveView {
 		}
 		err = errors.Join(err, p.writer.Close())
 		// The proxy goes on if nobody can see its dump any more.
-		reader.CloseWithError(io.ErrClosedPipe)
+		_ = reader.CloseWithError(io.ErrClosedPipe)
 		v.done <- err
 	}()
 	return v
@@ -41,6 +41,6 @@ func (v *liveView) Write(p []byte) (int, error) {
 
 // close returns when all that was written has been shown.
 func (v *liveView) close() error {
-	v.log.Close()
+	_ = v.log.Close()
 	return <-v.done
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -436,7 +437,7 @@ func tick(uint32) { teleport(); sockConnect() }
 	code, err := buildGuest(filepath.Join(dir, "main.go"), filepath.Join(dir, "out.wasm"))
 	require.NoError(t, err)
 	options := Options{
-		Workers: 1, Now: time.Now, Log: NewLogger(discard{}, LevelOff, 0, time.Now), Shared: new(SharedData), Metrics: new(Metrics),
+		Workers: 1, Now: time.Now, Log: NewLogger(io.Discard, LevelOff, 0, time.Now), Shared: new(SharedData), Metrics: new(Metrics),
 		CacheDir: fixture.cacheDir,
 	}
 	_, err = NewEngine(t.Context(), VMConfig{Code: code}, options)
@@ -529,7 +530,7 @@ func TestConcurrentStreams(t *testing.T) {
 }
 
 func TestDataPathAllocatesNothing(t *testing.T) {
-	te := newTestEngine(t, func(_ *VMConfig, o *Options) { o.Log = NewLogger(discard{}, LevelInfo, 0, time.Now) })
+	te := newTestEngine(t, func(_ *VMConfig, o *Options) { o.Log = NewLogger(io.Discard, LevelInfo, 0, time.Now) })
 	f := te.filter(t, "quiet")
 	s := newTestStream(t, f)
 	data := make([]byte, 32<<10)

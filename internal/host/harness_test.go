@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,7 +103,7 @@ func (b *logBuffer) waitFor(t *testing.T, text string) {
 	}, 20*time.Second, 2*time.Millisecond, "no log line with %q", text)
 }
 
-// bench is an engine with its surroundings.
+// testEngine is an engine with its surroundings.
 type testEngine struct {
 	*Engine
 	log     *logBuffer
@@ -131,7 +130,7 @@ func newTestEngine(t *testing.T, change func(*VMConfig, *Options)) *testEngine {
 	var err error
 	te.Engine, err = NewEngine(t.Context(), config, options)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, te.Engine.Close(context.Background())) })
+	t.Cleanup(func() { require.NoError(t, te.Close(context.Background())) })
 	return te
 }
 
@@ -171,9 +170,3 @@ func (te *testEngine) run(t *testing.T, script string) []string {
 	}
 	return lines[1:]
 }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-var _ io.Writer = discard{}

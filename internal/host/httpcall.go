@@ -92,7 +92,7 @@ func (r *root) respond(token uint32, response *HTTPResponse) {
 		headers, body, trailers = uint64(len(response.Headers)), uint64(len(response.Body)), uint64(len(response.Trailers))
 	}
 	r.response = response
-	vm.invoke(&r.guestContext, vm.exports.httpCallResponse, "proxy_on_http_call_response",
+	vm.notify(&r.guestContext, vm.exports.httpCallResponse, "proxy_on_http_call_response",
 		uint64(r.id), uint64(token), headers, body, trailers)
 	r.response = nil
 }

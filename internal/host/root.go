@@ -46,7 +46,7 @@ func (vm *VM) newRoot(f *Filter) (*root, error) {
 func (vm *VM) configure(r *root) error {
 	r.configuring = r.filter.plugin
 	if vm.exports.contextCreate != nil {
-		vm.invoke(&r.guestContext, vm.exports.contextCreate, "proxy_on_context_create", uint64(r.id), 0)
+		vm.notify(&r.guestContext, vm.exports.contextCreate, "proxy_on_context_create", uint64(r.id), 0)
 	}
 	r.configuring = nil
 	if start := vm.exports.vmStart; start != nil {
@@ -146,7 +146,7 @@ func (r *root) tick(timer *time.Timer) {
 		return
 	}
 	r.timer = nil
-	r.vm.invoke(&r.guestContext, r.vm.exports.tick, "proxy_on_tick", uint64(r.id))
+	r.vm.notify(&r.guestContext, r.vm.exports.tick, "proxy_on_tick", uint64(r.id))
 	if r.timer == nil && r.period > 0 && !r.deleted && !r.vm.closed && r.vm.failed == nil {
 		r.arm()
 	}

@@ -67,7 +67,7 @@ func (s *Stream) NewConnection() Action {
 	if vm.failed == nil {
 		s.created = true
 		if create := vm.exports.contextCreate; create != nil {
-			vm.invoke(&s.guestContext, create, "proxy_on_context_create", uint64(s.id), uint64(s.root.id))
+			vm.notify(&s.guestContext, create, "proxy_on_context_create", uint64(s.id), uint64(s.root.id))
 		}
 	}
 	if connect := vm.exports.newConnection; connect != nil && vm.failed == nil {
@@ -105,7 +105,7 @@ func (s *Stream) UpstreamData(data []byte, end bool) Action {
 		s.refusePause("proxy_on_upstream_data", pause)
 	}
 	if f := vm.exports.upstreamClose; end && f != nil && s.live() {
-		vm.invoke(&s.guestContext, f, "proxy_on_upstream_connection_close", uint64(s.id), uint64(CloseUnknown))
+		vm.notify(&s.guestContext, f, "proxy_on_upstream_connection_close", uint64(s.id), uint64(CloseUnknown))
 	}
 	return s.action()
 }
@@ -120,12 +120,12 @@ func (s *Stream) DownstreamClose(by CloseType) {
 		return
 	}
 	if f := vm.exports.downstreamClose; f != nil && s.live() {
-		vm.invoke(&s.guestContext, f, "proxy_on_downstream_connection_close", uint64(s.id), uint64(by))
+		vm.notify(&s.guestContext, f, "proxy_on_downstream_connection_close", uint64(s.id), uint64(by))
 	}
 	if s.created {
 		vm.done(&s.guestContext) // a stream cannot ask to wait
 		if f := vm.exports.log; f != nil && vm.failed == nil {
-			vm.invoke(&s.guestContext, f, "proxy_on_log", uint64(s.id))
+			vm.notify(&s.guestContext, f, "proxy_on_log", uint64(s.id))
 		}
 		vm.delete(&s.guestContext)
 	}

@@ -122,6 +122,11 @@ func (vm *VM) invoke(c *guestContext, f api.Function, name string, args ...uint6
 	return vm.stack[0], nil
 }
 
+// notify calls an f that returns nothing. Allocation-free.
+func (vm *VM) notify(c *guestContext, f api.Function, name string, args ...uint64) {
+	_ = vm.call(c, f, name, args...) // logged, and the VM has failed
+}
+
 func (vm *VM) call(c *guestContext, f api.Function, name string, args ...uint64) error {
 	if vm.failed != nil || vm.closed {
 		return errFailed
@@ -171,7 +176,7 @@ func (vm *VM) done(c *guestContext) bool {
 
 func (vm *VM) delete(c *guestContext) {
 	if vm.exports.delete != nil && vm.failed == nil {
-		vm.invoke(c, vm.exports.delete, "proxy_on_delete", uint64(c.id))
+		vm.notify(c, vm.exports.delete, "proxy_on_delete", uint64(c.id))
 	}
 }
 

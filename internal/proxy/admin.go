@@ -59,9 +59,9 @@ func (a *admin) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if a.http.Shutdown(ctx) != nil {
-		a.http.Close()
+		_ = a.http.Close()
 	}
-	a.socket.Close()
+	_ = a.socket.Close()
 }
 
 func text(w http.ResponseWriter, s string) {

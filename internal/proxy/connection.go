@@ -45,11 +45,11 @@ func (l *listener) handle(socket *net.TCPConn, worker int) {
 	defer l.destroyed.Add(1)
 	c := &connection{listener: l, downstream: socket, began: time.Now(), closeBy: host.CloseLocal}
 	if !l.server.track(c) {
-		socket.Close()
+		_ = socket.Close()
 		return
 	}
 	defer l.server.untrack(c)
-	defer socket.Close()
+	defer func() { _ = socket.Close() }()
 	if c.open(worker) {
 		c.run()
 	}
@@ -98,7 +98,7 @@ func (c *connection) run() {
 		return
 	}
 	defer l.cluster.active.Sub(1)
-	defer upstream.Close()
+	defer func() { _ = upstream.Close() }()
 	c.mu.Lock()
 	c.upstream = upstream
 	ended := c.ended
@@ -194,10 +194,10 @@ func (c *connection) halfClose(from side, target net.Conn) {
 		c.first = from
 	}
 	c.mu.Unlock()
-	switch {
-	case first == downstreamSide:
+	switch first {
+	case downstreamSide:
 		c.end(host.CloseLocal, false)
-	case first == upstreamSide:
+	case upstreamSide:
 		c.end(host.CloseRemote, false)
 	}
 }
@@ -225,9 +225,10 @@ func (c *connection) end(by host.CloseType, reset bool) {
 			_ = tcp.SetLinger(0)
 		}
 	}
-	c.downstream.Close()
+	// Whatever was written is in the kernel's hands.
+	_ = c.downstream.Close()
 	if c.upstream != nil {
-		c.upstream.Close()
+		_ = c.upstream.Close()
 	}
 }
 

@@ -56,10 +56,12 @@ func buildExtension(config *anypb.Any, path string, faults *Faults) (*extensionC
 
 func (e *extensionConfig) buildPlugin(config *wasmv3.PluginConfig, path string, faults *Faults) {
 	e.plugin = &host.Plugin{Name: config.GetName(), RootID: config.GetRootId(), Configuration: anyBytes(config.GetConfiguration())}
+	//nolint:staticcheck // deprecated, but failure_policy has nothing that keeps live connections
+	failOpen := config.GetFailOpen()
 	switch {
-	case config.GetFailOpen() && config.GetFailurePolicy() != wasmv3.FailurePolicy_UNSPECIFIED:
+	case failOpen && config.GetFailurePolicy() != wasmv3.FailurePolicy_UNSPECIFIED:
 		faults.add(path+".fail_open", "only one of fail_open and failure_policy may be set")
-	case config.GetFailOpen():
+	case failOpen:
 		e.plugin.FailurePolicy = host.FailOpenLive
 	case config.GetFailurePolicy() == wasmv3.FailurePolicy_FAIL_OPEN:
 		e.plugin.FailurePolicy = host.FailOpen

@@ -49,10 +49,15 @@ func (c httpClient) Call(ctx context.Context, r *host.HTTPRequest) *host.HTTPRes
 		URL:    &url.URL{Scheme: "http", Host: r.Authority, Opaque: r.Path},
 		Host:   r.Authority,
 		// Without this, net/http names itself.
-		Header:        http.Header{"User-Agent": nil},
-		Body:          io.NopCloser(bytes.NewReader(r.Body)),
-		ContentLength: int64(len(r.Body)),
+		Header: http.Header{"User-Agent": nil},
+		Body:   http.NoBody,
 	}).WithContext(ctx)
+	if len(r.Body) > 0 {
+		// A kept connection may turn out to be closed: then the request is sent again on a new one.
+		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.Body)), nil }
+		request.Body, _ = request.GetBody()
+		request.ContentLength = int64(len(r.Body))
+	}
 	for _, h := range r.Headers {
 		request.Header.Add(h.Name, h.Value)
 	}
@@ -60,7 +65,7 @@ func (c httpClient) Call(ctx context.Context, r *host.HTTPRequest) *host.HTTPRes
 	if err != nil {
 		return failedResponse(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxResponseBody+1))
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

@@ -189,13 +189,13 @@ func (s *Server) wait(ctx context.Context) {
 // close stops accepting, lets connections go on for the drain time, and ends everything.
 func (s *Server) close() error {
 	for _, l := range s.listeners {
-		l.socket.Close()
+		_ = l.socket.Close()
 	}
 	s.accepting.Wait()
 	s.drain()
 	s.cancel()
 	for _, w := range s.watches {
-		w.watcher.Close()
+		_ = w.watcher.Close()
 	}
 	if s.admin != nil {
 		s.admin.close()

@@ -308,6 +308,57 @@ func TestRoundRobin(t *testing.T) {
 	require.Equal(t, "abab", got.String())
 }
 
+func TestUpstreams(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "a.sock")
+	unix, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	defer unix.Close()
+	go func() {
+		conn, err := unix.Accept()
+		if err == nil {
+			_, _ = io.Copy(conn, conn)
+			conn.Close()
+		}
+	}()
+	_, port, err := net.SplitHostPort(serve(t, echo))
+	require.NoError(t, err)
+	named := clusterOf("service", socketAddress("localhost:"+port))
+	named["type"] = "STRICT_DNS"
+	for name, cluster := range map[string]object{
+		"Unix socket": clusterOf("service", object{"pipe": object{"path": socket}}),
+		"host name":   named,
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := newTestFile("127.0.0.1:1", typed(wasm("", nil)))
+			file.clusters = []any{cluster}
+			s := file.start(t, nil)
+			conn := s.dial(t)
+			roundTrip(t, conn, "hello")
+			require.NoError(t, conn.CloseWrite())
+			requireEnd(t, conn)
+			s.log.waitFor(t, "downstream_close 2 1")
+		})
+	}
+}
+
+// The companion closes connections that were kept for long; the next call must not fail for it.
+func TestHTTPCallAfterTheServerClosed(t *testing.T) {
+	accepted := make(chan struct{}, 8)
+	address := serve(t, func(conn *net.TCPConn) {
+		accepted <- struct{}{}
+		_, _ = conn.Read(make([]byte, 4096))
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	})
+	web := newCluster(clusterConfig{name: "web", connectTimeout: time.Second, endpoints: []endpoint{{"tcp", address}}}, new(stats))
+	defer web.transport.CloseIdleConnections()
+	client := httpClient{map[string]*cluster{"web": web}}
+	for range 3 {
+		response := client.Call(t.Context(), &host.HTTPRequest{Cluster: "web", Method: "POST", Authority: "a", Path: "/", Body: []byte("x"), Timeout: patience})
+		require.Equal(t, "ok", string(response.Body))
+		<-accepted
+	}
+}
+
 func TestMetricName(t *testing.T) {
 	for name, want := range map[string]string{"a.b-c": "a_b_c", "9lives": "_9lives", "": "_", "ok_1:x": "ok_1:x"} {
 		require.Equal(t, want, metricName(name))
