@@ -129,8 +129,8 @@ func (b *bench) v8(ctx context.Context, binary string) (log []byte, err error) {
 	return e.Log() // the guest is done before Envoy is ready
 }
 
-// read adds the guest's rounds. The fastest tenth is taken for granted to be the least disturbed, and its slowest round
-// stands for the run: the machine's other work makes rounds slower, nothing makes them faster.
+// read adds what the rounds of a log come to: the rate that a tenth of them reach. The machine's other work makes rounds
+// slower, and nothing makes them faster.
 func read(t *report.Table, log []byte) error {
 	var appends, encodes []float64
 	for line := range strings.Lines(string(log)) {
