@@ -156,7 +156,7 @@ func strategyText(cmd *cobra.Command, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return readStrategy(f)
 }
 

@@ -31,7 +31,7 @@ func (fixedUsage) Latest() (cpu, memory sidecar.Figure, ok bool) {
 // startSidecar starts a companion whose clock stands, and returns its address and folder.
 func startSidecar(t *testing.T, change func(o *sidecar.Options)) (address, dir string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "l4dump") // t.TempDir's paths are too long for a socket
+	dir, err := os.MkdirTemp("", "l4dump") //nolint:usetesting // T.TempDir's paths are too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	o := sidecar.Options{

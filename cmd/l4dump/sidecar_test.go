@@ -129,7 +129,7 @@ func TestSidecar(t *testing.T) {
 	signal.Notify(signals, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
-	dir, err := os.MkdirTemp("", "l4dump")
+	dir, err := os.MkdirTemp("", "l4dump") //nolint:usetesting // T.TempDir's paths are too long for a socket
 	require.NoError(t, err)
 	defer os.RemoveAll(dir)
 	address := "unix://" + filepath.Join(dir, "s")

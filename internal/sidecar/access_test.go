@@ -143,7 +143,10 @@ func TestTLS(t *testing.T) {
 			client := tlsClient(t, ours, tc.cert, tc.key)
 			base := "https://" + c.server.Endpoints()[1].Address
 			if tc.status == 0 {
-				_, err := client.Get(base + statePath)
+				resp, err := client.Get(base + statePath)
+				if err == nil {
+					_ = resp.Body.Close()
+				}
 				require.Error(t, err)
 				return
 			}

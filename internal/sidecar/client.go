@@ -149,7 +149,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, to an
 	if err != nil {
 		return fmt.Errorf("ask companion: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
 	if err != nil {
 		return fmt.Errorf("read the companion's answer: %w", err)

@@ -127,7 +127,7 @@ func (d *dumpFiles) tail(name string, n int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open dump file: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size := files[i].Size()
 	text := make([]byte, min(n, size))
 	if _, err := f.ReadAt(text, size-int64(len(text))); err != nil {

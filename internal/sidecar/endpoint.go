@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // DefaultListen is where the companion listens if nothing else is said: it works for every user.
@@ -107,7 +106,7 @@ func (e Endpoint) listen(ctx context.Context, mode fs.FileMode, owner *Owner) (n
 // listenUnix listens on a Unix socket that is never, not even for a moment, open to more than mode and owner say. A
 // file that an earlier listener left is removed; one that answers is somebody's.
 func listenUnix(ctx context.Context, path string, mode fs.FileMode, owner *Owner) (net.Listener, error) {
-	if err := removeStaleSocket(path); err != nil {
+	if err := removeStaleSocket(ctx, path); err != nil {
 		return nil, err
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -130,7 +129,7 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode, owner *Owner
 	return l, nil
 }
 
-func removeStaleSocket(path string) error {
+func removeStaleSocket(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -141,7 +140,7 @@ func removeStaleSocket(path string) error {
 	if info.Mode()&fs.ModeSocket == 0 {
 		return fmt.Errorf("listen on unix://%s: the file is there and is no socket", path)
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = conn.Close()
 		return fmt.Errorf("listen on unix://%s: somebody answers there", path)

@@ -115,7 +115,7 @@ func (a *envoyAdmin) get(ctx context.Context, path string, limit int64) ([]byte,
 	if err != nil {
 		return nil, fmt.Errorf("ask Envoy: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask Envoy for %s: want status 200, got %d", path, resp.StatusCode)
 	}

@@ -141,7 +141,7 @@ func mustStart(t *testing.T, o Options) *Server {
 // socketPath returns a path that is short enough for a socket.
 func socketPath(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "l4dump")
+	dir, err := os.MkdirTemp("", "l4dump") //nolint:usetesting // T.TempDir's paths are too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return filepath.Join(dir, "s")

@@ -24,9 +24,9 @@ func (i *incident) report(err error) {
 	before := i.last
 	i.last = text
 	i.mu.Unlock()
-	switch {
-	case text == before:
-	case text == "":
+	switch text {
+	case before:
+	case "":
 		i.log.Info(i.ended)
 	default:
 		i.log.Error(i.failed, "error", text)

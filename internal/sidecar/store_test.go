@@ -86,7 +86,7 @@ func TestRestartKeepsTheStrategy(t *testing.T) {
 func TestDamagedStateStopsTheStart(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"empty", "", "EOF"},
-		{"torn", `{"version":1,"revision":1,"strat`, "unexpected EOF"},
+		{"torn", `{"version":1,"revision":1,"str`, "unexpected EOF"},
 		{"no JSON", "\x00\x00", "invalid character"},
 		{"other version", `{"version":2,"revision":1}`, "version: want 1, got 2"},
 		{"unknown key", `{"version":1,"color":"red"}`, "unknown field"},

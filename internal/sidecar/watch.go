@@ -47,7 +47,7 @@ func (f *strategyFile) run(ctx context.Context) {
 	var failures <-chan error
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
-		defer watcher.Close()
+		defer func() { _ = watcher.Close() }()
 		err = watcher.Add(filepath.Dir(f.path))
 		events, failures = watcher.Events, watcher.Errors
 	}
