@@ -8,6 +8,8 @@ ENVOYS := $(foreach v,$(ENVOY_VERSIONS),build/envoy/$(v)/bin/envoy)
 ENVOY  := $(firstword $(ENVOYS))
 PYTHON := python3
 
+# What envoy.yaml's clusters lead to.
+DEMO := --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --sidecar-dir build/sidecar
 # What `make run` adds to the command, such as RUN_FLAGS=--format=log.
 RUN_FLAGS :=
 # How long each fuzz target runs in `make test`.
@@ -21,11 +23,11 @@ help: ## list the targets
 
 .PHONY: run
 run: build ## record what passes through 127.0.0.1:10000, in the embedded engine
-	$(CLI) run -c envoy.yaml --echo 127.0.0.1:10001 $(RUN_FLAGS)
+	$(CLI) run -c envoy.yaml $(DEMO) $(RUN_FLAGS)
 
 .PHONY: run-envoy
 run-envoy: build $(ENVOY) ## the same in real Envoy
-	$(CLI) run -c envoy.yaml --echo 127.0.0.1:10001 --envoy $(ENVOY) $(RUN_FLAGS)
+	$(CLI) run -c envoy.yaml $(DEMO) --envoy $(ENVOY) $(RUN_FLAGS)
 
 .PHONY: build
 build: $(MODULE) $(CLI) ## build the plugin module and the command line

@@ -120,6 +120,12 @@ func TestLimits(t *testing.T) {
 	expect("memory")
 	r.answer("200", state(75, 65, 0, "null"))
 	expect("") // the margin
+	require.Equal(t, []string{
+		"l4dump: recording stops: CPU usage is at its limit",
+		"l4dump: recording goes on",
+		"l4dump: recording stops: memory usage is at its limit",
+		"l4dump: recording goes on",
+	}, r.GetWarnLogs())
 }
 
 func TestGlobalStrategy(t *testing.T) {
@@ -136,6 +142,7 @@ func TestGlobalStrategy(t *testing.T) {
 	r.downstream(id, "off")
 	require.Len(t, r.records(), 2, "a live connection too")
 	require.Equal(t, uint64(1), r.gauge("off_forced_off"))
+	require.Equal(t, []string{"l4dump: recording stops: the global strategy forces it off"}, r.GetWarnLogs())
 	other := r.connect()
 	r.downstream(other, "off")
 	require.Len(t, r.records(), 2)

@@ -38,8 +38,9 @@ type plugin struct {
 	companion *companion        // nil where the guard is off
 	fuse      strategy.Fuse
 	fuseState strategy.Reason
-	reading   uint64 // the companion's reading that the fuse has seen last, from 1
-	measured  int64  // when its usage was measured
+	reading   uint64          // the companion's reading that the fuse has seen last, from 1
+	measured  int64           // when its usage was measured
+	stopped   strategy.Reason // why recording was said to have stopped, or Recorded
 
 	window   strategy.Window // the one that windowID is of
 	windowID record.UUID
@@ -155,6 +156,7 @@ func (p *plugin) OnTick() {
 	now := p.vm.Now()
 	p.refresh()
 	if p.companion != nil && p.vm.current[p.name] == p {
+		p.sayStopped(now)
 		p.companion.poll(p.vm, &p.config.Sidecar, now)
 	}
 	p.vm.handIn(now)
@@ -190,6 +192,28 @@ func (p *plugin) refresh() {
 		p.reading, p.measured = c.reading, c.measured
 		p.fuseState = p.fuse.Read(c.state.Usage, p.effective, p.config.Fuse)
 	}
+}
+
+// sayStopped says once for the whole proxy that the companion has stopped recording, and that it goes on.
+func (p *plugin) sayStopped(now int64) {
+	text := ""
+	reason := p.allowed(now)
+	switch reason {
+	case p.stopped:
+		return
+	case strategy.Recorded:
+		text = "recording goes on"
+	case strategy.ForcedOff:
+		text = "recording stops: the global strategy forces it off"
+	case strategy.CPULimit:
+		text = "recording stops: CPU usage is at its limit"
+	case strategy.MemoryLimit:
+		text = "recording stops: memory usage is at its limit"
+	default: // said elsewhere, or asked for
+		return
+	}
+	p.stopped = reason
+	p.vm.say(abi.LevelWarn, p.name+"\x00stopped", text)
 }
 
 // unwatched reports whether a companion should report on the usage and none has, lately. Allocation-free.

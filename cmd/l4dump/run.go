@@ -36,6 +36,8 @@ type runFlags struct {
 	logLevel    string
 	drainTime   time.Duration
 	echo        string
+	sidecar     string
+	sidecarDir  string
 	format      string
 	color       string
 	envoy       string
@@ -52,11 +54,11 @@ the dump as it is recorded: standard output gets the records, standard error the
 The engine is built in: nothing has to be installed. It supports what a TCP proxy with this
 plugin needs; whatever else the file holds is named as a fault. With --envoy, a real Envoy runs
 the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for connections.`,
-		Example: `  # record what passes through the example's listener, with a service to talk to
-  l4dump run -c envoy.yaml --echo 127.0.0.1:10001
+		Example: `  # record what passes through the example's listener, with a service to talk to and the companion
+  l4dump run -c envoy.yaml --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911
 
   # the same in Envoy, showing its log
-  l4dump run -c envoy.yaml --echo 127.0.0.1:10001 --envoy /usr/local/bin/envoy --format log`,
+  l4dump run -c envoy.yaml --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --envoy /usr/local/bin/envoy --format log`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			level, err := flags.check()
@@ -72,6 +74,8 @@ the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for c
 	f.StringVar(&flags.logLevel, "log-level", "info", "level of the plugin's log: trace, debug, info, warning, error, critical or off")
 	f.DurationVar(&flags.drainTime, "drain-time", 5*time.Second, "how long connections may go on after an interrupt")
 	f.StringVar(&flags.echo, "echo", "", "also start a service at this ADDRESS that sends back what it gets")
+	f.StringVar(&flags.sidecar, "sidecar", "", "also start the companion at this ADDRESS, HOST:PORT or unix:///PATH")
+	f.StringVar(&flags.sidecarDir, "sidecar-dir", "l4dump-sidecar", "directory of all that the companion writes")
 	f.StringVar(&flags.format, "format", formatText, "how to show the dump: text, or the log as it is")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
 	f.StringVar(&flags.envoy, "envoy", "", "run this Envoy binary instead of the built-in engine")
@@ -113,6 +117,17 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		defer echo.close()
 		fmt.Fprintf(stderr, "l4dump: echo service on %s\n", echo.listener.Addr())
 	}
+	if f.sidecar != "" {
+		c, err := f.startCompanion(cmd.Context(), stderr)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err := c.stop(); err != nil {
+				fmt.Fprintf(stderr, "l4dump: run the companion: %v\n", err)
+			}
+		}()
+	}
 	log := stderr
 	if f.format == formatText {
 		view := newLiveView(cmd.OutOrStdout(), stderr, wantsColor(f.color, cmd.OutOrStdout()))
@@ -127,6 +142,27 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		return f.runEnvoy(cmd.Context(), log, stderr)
 	}
 	return f.runEmbedded(cmd.Context(), log, stderr, level)
+}
+
+// startCompanion starts what the sidecar command starts, with its defaults. It logs warnings only: this log is the
+// proxy's.
+func (f *runFlags) startCompanion(ctx context.Context, stderr io.Writer) (*companion, error) {
+	var flags sidecarFlags
+	flags.register(new(cobra.Command))
+	flags.listen = []string{f.sidecar}
+	flags.logLevel = "warn"
+	flags.options.Dir = f.sidecarDir
+	if config, err := proxy.Load(f.config); err == nil { // else the engine says what is wrong, or only Envoy can read it
+		flags.options.EnvoyAdmin = config.AdminURL()
+	}
+	c, err := flags.start(ctx, stderr)
+	if err != nil {
+		return nil, fmt.Errorf("start the companion: %w", err)
+	}
+	for _, e := range c.server.Endpoints() {
+		fmt.Fprintf(stderr, "l4dump: companion on %s\n", e)
+	}
+	return c, nil
 }
 
 func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level host.LogLevel) error {
@@ -181,7 +217,9 @@ func printHint(w io.Writer, addresses []string) {
 
 // runEnvoy runs a real Envoy until it ends or ctx does; then it is interrupted, and killed if it does not stop.
 func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer) error {
-	args := []string{"-c", f.config, "--use-dynamic-base-id", "--component-log-level", "wasm:" + f.logLevel}
+	args := []string{
+		"-c", f.config, "--use-dynamic-base-id", "--log-level", "warning", "--component-log-level", "wasm:" + f.logLevel,
+	}
 	if f.concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(f.concurrency))
 	}
@@ -200,14 +238,12 @@ func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer) error {
 	err := envoy.Wait()
 	var exit *exec.ExitError
 	switch {
-	case errors.As(err, &exit):
-		return fmt.Errorf("run Envoy: %w", exit)
-	case errors.Is(err, context.Canceled):
-		return nil // it was told to stop, and did
-	case err != nil:
+	case ctx.Err() == nil && err != nil:
 		return fmt.Errorf("run Envoy: %w", err)
+	case errors.As(err, &exit) && exit.ExitCode() < 0 && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+		return fmt.Errorf("stop Envoy: it was killed, since it did not stop within %s", envoy.WaitDelay)
 	}
-	return nil
+	return nil // it was told to stop, and did
 }
 
 // cacheDir is where compiled plugins are kept; empty if this user has no such place.

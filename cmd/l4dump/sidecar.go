@@ -133,24 +133,55 @@ func (f *sidecarFlags) run(ctx context.Context, stderr io.Writer, podUID string)
 	if f.podUID == "" {
 		f.podUID = podUID
 	}
+	c, err := f.start(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	return c.wait()
+}
+
+// companion is a companion that runs, with what measures for it.
+type companion struct {
+	server  *sidecar.Server
+	cancel  context.CancelFunc
+	sampled chan struct{}
+}
+
+// start starts the companion; it stops when ctx ends.
+func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*companion, error) {
 	sampler, logger, err := f.resolve(stderr)
 	if err != nil {
-		return usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\n        "))}
+		return nil, usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\n        "))}
 	}
 	f.options.Usage = usageSource{sampler}
 	f.options.Logger = logger
 
 	ctx, cancel := context.WithCancel(ctx)
-	sampled := make(chan struct{})
+	server, err := sidecar.Start(ctx, f.options)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	c := &companion{server: server, cancel: cancel, sampled: make(chan struct{})}
 	go func() {
-		defer close(sampled)
+		defer close(c.sampled)
 		sampler.Run(ctx)
 	}()
-	defer func() {
-		cancel()
-		<-sampled
-	}()
-	return sidecar.Run(ctx, f.options)
+	return c, nil
+}
+
+// wait returns when the companion has stopped.
+func (c *companion) wait() error {
+	err := c.server.Wait()
+	c.cancel()
+	<-c.sampled
+	return err
+}
+
+// stop stops the companion and waits for its end.
+func (c *companion) stop() error {
+	c.cancel()
+	return c.wait()
 }
 
 // resolve checks every flag and makes what they describe; the error has a line for each fault.

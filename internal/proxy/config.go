@@ -261,3 +261,13 @@ func (c *Config) ListenAddresses() []string {
 	}
 	return addresses
 }
+
+// AdminURL returns where the administration interface will be, http://host:port; empty where the file has none, or lets
+// the system choose its port.
+func (c *Config) AdminURL() string {
+	address := c.Bootstrap.GetAdmin().GetAddress().GetSocketAddress()
+	if address.GetPortValue() == 0 {
+		return ""
+	}
+	return "http://" + net.JoinHostPort(address.GetAddress(), strconv.Itoa(int(address.GetPortValue())))
+}

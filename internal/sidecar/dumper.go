@@ -41,9 +41,16 @@ func (d *dumper) run(ctx context.Context) {
 	retry := time.NewTicker(d.retry)
 	defer retry.Stop()
 	bootstrap := retry.C
+	attempts := 0
 	tryBootstrap := func() {
 		result, err := d.bootstrap(ctx)
-		d.bootstrapFailing.report(err)
+		if ctx.Err() != nil {
+			return
+		}
+		attempts++
+		if err == nil || attempts > 1 { // the two start together: the first attempt may come before Envoy answers
+			d.bootstrapFailing.report(err)
+		}
 		if d.count(result, err); err == nil {
 			bootstrap = nil
 		}
