@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"pgregory.net/rapid"
 )
 
 func TestExampleLoads(t *testing.T) {
@@ -191,6 +192,25 @@ func TestFaults(t *testing.T) {
 			require.EqualError(t, err, "read x.yaml:\n"+strings.Join(test.want, "\n"))
 		})
 	}
+}
+
+// A file that was damaged anywhere is read without a panic, and either taken or refused with faults.
+func TestDamagedFiles(t *testing.T) {
+	pieces := []string{"", "{", "}", "[", "]", ":", "- ", "\"", "\n", "  ", "null", "7", "true", "&a ", "*a", "\"@type\": x", "a: "}
+	rapid.Check(t, func(t *rapid.T) {
+		text := valid
+		for range rapid.IntRange(1, 5).Draw(t, "damages") {
+			from := rapid.IntRange(0, len(text)).Draw(t, "from")
+			to := min(len(text), from+rapid.IntRange(0, 30).Draw(t, "length"))
+			text = text[:from] + rapid.SampledFrom(pieces).Draw(t, "piece") + text[to:]
+		}
+		config, err := Parse("x.yaml", []byte(text))
+		if err != nil {
+			require.NotEmpty(t, FaultsOf(err))
+			return
+		}
+		require.NotEmpty(t, config.ListenAddresses())
+	})
 }
 
 // Every name in the table must exist, or a misspelled row would support nothing.
