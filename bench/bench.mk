@@ -1,0 +1,29 @@
+# The measurements of docs/PERFORMANCE.md. They need a quiet machine; BENCH_FLAGS adds flags, such as --rounds=9 or --json.
+BENCH_FLAGS :=
+
+.PHONY: bench
+bench: bench-hex bench-decode bench-start bench-sidecar bench-pingpong bench-throughput ## all measurements, some 10 minutes
+
+.PHONY: bench-throughput
+bench-throughput: build envoy ## stream through one worker, with and without the plugin or Envoy's tap
+	go run ./bench/throughput $(BENCH_FLAGS)
+
+.PHONY: bench-pingpong
+bench-pingpong: build envoy ## small messages to and fro, likewise
+	go run ./bench/pingpong $(BENCH_FLAGS)
+
+.PHONY: bench-hex
+bench-hex: build envoy ## the hot loop in V8 and wazero
+	go run ./bench/hex $(BENCH_FLAGS)
+
+.PHONY: bench-start
+bench-start: build envoy ## what the plugin costs at start, and its memory
+	go run ./bench/start $(BENCH_FLAGS)
+
+.PHONY: bench-sidecar
+bench-sidecar: build ## what the companion costs
+	go run ./bench/sidecar $(BENCH_FLAGS)
+
+.PHONY: bench-decode
+bench-decode: ## how fast dumps are decoded
+	go test -run '^$$' -bench Decode ./internal/capture
