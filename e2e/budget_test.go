@@ -44,6 +44,7 @@ func TestBudget(t *testing.T) {
 			kept := requireAccounted(t, p.waitForCloses(closes), done)
 			budget := float64(bytesPerSecond) * done.took.Seconds()
 			burst := float64(bytesPerSecond) * strategy.BudgetBurst / float64(time.Second)
+			t.Logf("%.0f %% of the budget kept; the longest pause was %s", 100*float64(kept)/budget, done.longestGap.Round(time.Millisecond))
 			require.LessOrEqual(t, float64(kept), 1.2*budget+burst)
 			require.Greater(t, float64(done.bytes), 4*budget, "the load is too small")
 			if float64(kept) >= 0.8*budget {
