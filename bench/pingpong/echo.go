@@ -32,7 +32,7 @@ func (e *echo) serve() {
 			return
 		}
 		e.wait.Go(func() {
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			buffer := make([]byte, messageBytes)
 			for {
 				n, err := c.Read(buffer)

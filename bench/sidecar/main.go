@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -76,8 +75,11 @@ func (b *bench) run(ctx context.Context, name string) (values []float64, err err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	socket := filepath.Join(dir, "socket")
-	cmd := exec.Command(b.binary, "sidecar", "--listen", "unix://"+socket, "--dir", filepath.Join(dir, "files"))
-	p, err := process.Start(ctx, cmd, stopDeadline)
+	p, err := process.Start(ctx, process.Command{
+		Path:     b.binary,
+		Args:     []string{"sidecar", "--listen", "unix://" + socket, "--dir", filepath.Join(dir, "files")},
+		Patience: stopDeadline,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +130,7 @@ func (c *client) get(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		return err
 	}

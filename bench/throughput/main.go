@@ -173,7 +173,7 @@ func (b *bench) stream(ctx context.Context, address string) (time.Duration, erro
 	if err != nil {
 		return 0, fmt.Errorf("connect to Envoy: %w", err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	start := time.Now()
 	for range b.mebi * mebibyte / blockBytes {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -53,7 +54,7 @@ func discard(c net.Conn, buffer []byte) (n int64, err error) {
 	for {
 		k, err := c.Read(buffer)
 		n += int64(k)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return n, nil
 		}
 		if err != nil {

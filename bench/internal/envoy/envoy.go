@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -84,7 +83,7 @@ func (e *Envoy) start(ctx context.Context, o Options, subject *Subject, workers 
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // Envoy has its own
 	args := []string{
 		"--config-path", file, "--admin-address-path", admin, "--concurrency", strconv.Itoa(workers),
 		"--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info",
@@ -92,9 +91,8 @@ func (e *Envoy) start(ctx context.Context, o Options, subject *Subject, workers 
 	if subject.LogPath {
 		args = append(args, "--log-path", filepath.Join(e.dir, "envoy.log"))
 	}
-	cmd := exec.Command(o.Binary, args...)
-	cmd.Stderr = log
-	if e.Process, err = process.Start(ctx, cmd, stopDeadline); err != nil {
+	command := process.Command{Path: o.Binary, Args: args, Stderr: log, Patience: stopDeadline}
+	if e.Process, err = process.Start(ctx, command); err != nil {
 		return err
 	}
 	return e.wait(ctx, admin)
@@ -157,7 +155,7 @@ func (e *Envoy) get(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)

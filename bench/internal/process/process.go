@@ -3,7 +3,9 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"time"
@@ -26,40 +28,36 @@ type Usage struct {
 	PeakBytes     int64 // the most resident bytes since the start or ResetPeak
 }
 
-// Start starts cmd. It is interrupted when ctx ends or Stop is called, and killed when it has not exited patience after.
-func Start(ctx context.Context, cmd *exec.Cmd, patience time.Duration) (*Process, error) {
+// Command is what to start.
+type Command struct {
+	Path           string
+	Args           []string // without the path
+	Stdout, Stderr io.Writer
+	// Patience is how long the process may take to exit when it is interrupted; then it is killed.
+	Patience time.Duration
+}
+
+// Start starts a process. It is interrupted when ctx ends or Stop is called.
+func Start(ctx context.Context, c Command) (*Process, error) {
 	ctx, cancel := context.WithCancel(ctx)
+	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
+	cmd.Stdout, cmd.Stderr = c.Stdout, c.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = c.Patience
 	p := &Process{cmd: cmd, exited: make(chan struct{}), stop: cancel}
 	if err := cmd.Start(); err != nil {
 		cancel()
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+		return nil, fmt.Errorf("start %s: %w", c.Path, err)
 	}
 	go func() {
 		_ = cmd.Wait() // how it ended is in cmd.ProcessState
 		close(p.exited)
 	}()
-	go p.watch(ctx, patience)
 	var err error
 	if p.proc, err = procfs.NewProc(cmd.Process.Pid); err != nil {
-		_ = p.Stop()
-		return nil, fmt.Errorf("find the process of %s: %w", cmd.Path, err)
+		return nil, errors.Join(fmt.Errorf("find the process of %s: %w", c.Path, err), p.Stop())
 	}
 	return p, nil
-}
-
-// watch ends the process with ctx.
-func (p *Process) watch(ctx context.Context, patience time.Duration) {
-	select {
-	case <-p.exited:
-		return
-	case <-ctx.Done():
-		_ = p.cmd.Process.Signal(os.Interrupt) // fails where it has exited
-	}
-	select {
-	case <-p.exited:
-	case <-time.After(patience):
-		_ = p.cmd.Process.Kill()
-	}
 }
 
 // Exited is closed when the process has exited.

@@ -3,7 +3,7 @@ package process
 import (
 	"bufio"
 	"context"
-	"os/exec"
+	"os"
 	"testing"
 	"time"
 
@@ -13,11 +13,12 @@ import (
 // start starts a shell script and waits until it has said a line.
 func start(t *testing.T, ctx context.Context, script string, patience time.Duration) *Process {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", script)
-	out, err := cmd.StdoutPipe()
+	out, in, err := os.Pipe()
 	require.NoError(t, err)
-	p, err := Start(ctx, cmd, patience)
+	defer out.Close()
+	p, err := Start(ctx, Command{Path: "sh", Args: []string{"-c", script}, Stdout: in, Patience: patience})
 	require.NoError(t, err)
+	require.NoError(t, in.Close())
 	_, err = bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	return p
@@ -62,6 +63,6 @@ func TestContextEnds(t *testing.T) {
 }
 
 func TestStartFails(t *testing.T) {
-	_, err := Start(t.Context(), exec.Command("/does/not/exist"), long)
+	_, err := Start(t.Context(), Command{Path: "/does/not/exist"})
 	require.ErrorContains(t, err, "start /does/not/exist: ")
 }
