@@ -30,8 +30,9 @@ type configDump struct {
 // the fields that it knows to be secret; this is for those inside extensions that it does not look into.
 func redactConfig(text []byte) (configDump, error) {
 	var line bytes.Buffer
+	line.Grow(len(text)) // it is seldom longer: white space goes
 	w := configWalker{
-		dec: jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true)),
+		dec: jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true)),
 		enc: jsontext.NewEncoder(&line, jsontext.AllowDuplicateNames(true), jsontext.EscapeForJS(true)),
 	}
 	sum, err := w.value(place{})
@@ -46,7 +47,7 @@ func redactConfig(text []byte) (configDump, error) {
 
 // bootstrapPart returns the static part of a dump, or false where it has none.
 func bootstrapPart(text []byte) (part jsontext.Value, ok bool, err error) {
-	dec := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true))
 	if token, err := dec.ReadToken(); err != nil || token.Kind() != '{' {
 		return nil, false, errors.Join(errors.New("want an object"), err)
 	}

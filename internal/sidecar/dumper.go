@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -34,6 +35,10 @@ func (d *dumper) request(window string) {
 		d.metrics.configDumps.WithLabelValues("dropped").Inc()
 	}
 }
+
+// largeConfig is the size from which memory goes back to the system right after a dump, in bytes: the next one may be
+// hours away, and the companion's container is small.
+const largeConfig = 1 << 20
 
 // run works until ctx ends. The bootstrap is tried again until Envoy, which may start later, has given it.
 func (d *dumper) run(ctx context.Context) {
@@ -84,6 +89,9 @@ func (d *dumper) bootstrap(ctx context.Context) (result string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if len(text) > largeConfig {
+		defer debug.FreeOSMemory()
+	}
 	part, ok, err := bootstrapPart(text)
 	if err != nil {
 		return "", fmt.Errorf("parse configuration: %w", err)
@@ -104,6 +112,9 @@ func (d *dumper) dump(ctx context.Context, window string) (result string, err er
 	if err != nil {
 		return "", err
 	}
+	if len(text) > largeConfig {
+		defer debug.FreeOSMemory()
+	}
 	config, err := redactConfig(text)
 	if err != nil {
 		return "", err
@@ -114,9 +125,9 @@ func (d *dumper) dump(ctx context.Context, window string) (result string, err er
 		return "", err
 	}
 	if d.written && config.digest == d.last && !fresh {
-		return "unchanged", d.files.append(memDumpFile, []byte(head+noChange))
+		return "unchanged", d.files.append(memDumpFile, []byte(head), []byte(noChange))
 	}
-	if err := d.files.append(memDumpFile, append([]byte(head), config.line...)); err != nil {
+	if err := d.files.append(memDumpFile, []byte(head), config.line); err != nil {
 		return "", err
 	}
 	d.last, d.written = config.digest, true

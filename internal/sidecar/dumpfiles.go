@@ -72,11 +72,12 @@ type appendFile interface {
 	Chmod(mode fs.FileMode) error
 }
 
-// append writes line, which has no line break, and one, to the file name: the whole line or nothing of it.
-func (d *dumpFiles) append(name string, line []byte) error {
+// append writes a line to the file name: its parts, which have no line break, one after the other. It writes the whole
+// line or nothing of it.
+func (d *dumpFiles) append(name string, parts ...[]byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err := d.write(name, append(line, '\n'))
+	err := d.write(name, append(parts, []byte{'\n'}))
 	if errors.Is(err, errLineTooLong) {
 		return err // says nothing about the disk
 	}
@@ -148,8 +149,11 @@ func (d *dumpFiles) measure() error {
 	return nil
 }
 
-func (d *dumpFiles) write(name string, text []byte) error {
-	n := int64(len(text))
+func (d *dumpFiles) write(name string, parts [][]byte) error {
+	n := int64(0)
+	for _, p := range parts {
+		n += int64(len(p))
+	}
 	if n > d.rotation.MaxFileBytes {
 		return fmt.Errorf("append %d bytes to %s: %w (%d bytes)", n, name, errLineTooLong, d.rotation.MaxFileBytes)
 	}
@@ -168,7 +172,7 @@ func (d *dumpFiles) write(name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	written, err := d.appendTo(name, text)
+	written, err := d.appendTo(name, parts)
 	d.total = total + written
 	return err
 }
@@ -230,7 +234,7 @@ func (d *dumpFiles) makeRoom(files []fs.FileInfo, n int64) (int64, error) {
 
 // appendTo returns how many bytes the file has more than before: 0 after an error, unless what was half written could
 // not be taken back. It is then ended with a line break before the next line.
-func (d *dumpFiles) appendTo(name string, text []byte) (written int64, err error) {
+func (d *dumpFiles) appendTo(name string, parts [][]byte) (written int64, err error) {
 	f, err := d.folder.Open(name)
 	if err != nil {
 		return 0, fmt.Errorf("open dump file: %w", err)
@@ -255,17 +259,21 @@ func (d *dumpFiles) appendTo(name string, text []byte) (written int64, err error
 	} else if torn, err := endsTorn(f, size); err != nil {
 		return 0, fmt.Errorf("read end of dump file: %w", err)
 	} else if torn {
-		text = append([]byte{'\n'}, text...)
+		parts = append([][]byte{{'\n'}}, parts...)
 	}
-	n, err := f.Write(text)
-	if err == nil {
-		return int64(n), nil
+	for _, p := range parts {
+		n, err := f.Write(p)
+		written += int64(n)
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("append to dump file %s: %w", name, err)
+		if truncateErr := f.Truncate(size); truncateErr != nil {
+			return written, errors.Join(err, fmt.Errorf("take back half a line: %w", truncateErr))
+		}
+		return 0, err
 	}
-	err = fmt.Errorf("append to dump file %s: %w", name, err)
-	if truncateErr := f.Truncate(size); truncateErr != nil {
-		return int64(n), errors.Join(err, fmt.Errorf("take back half a line: %w", truncateErr))
-	}
-	return 0, err
+	return written, nil
 }
 
 // endsTorn reports whether the last line has no end.

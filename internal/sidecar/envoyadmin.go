@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -119,12 +120,15 @@ func (a *envoyAdmin) get(ctx context.Context, path string, limit int64) ([]byte,
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask Envoy for %s: want status 200, got %d", path, resp.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
+	var body bytes.Buffer
+	if resp.ContentLength > 0 && resp.ContentLength <= limit {
+		body.Grow(int(resp.ContentLength) + bytes.MinRead)
+	}
+	if _, err := body.ReadFrom(io.LimitReader(resp.Body, limit+1)); err != nil {
 		return nil, fmt.Errorf("read Envoy's answer to %s: %w", path, err)
 	}
-	if int64(len(body)) > limit {
+	if int64(body.Len()) > limit {
 		return nil, fmt.Errorf("read Envoy's answer to %s: want at most %d bytes", path, limit)
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
