@@ -120,7 +120,11 @@ func (c *connection) decide(d record.Direction) (now int64, reason strategy.Reas
 	} else if reason = p.decide(now); reason == strategy.Recorded {
 		c.header.Window = p.windowID
 	}
-	if reason == strategy.Recorded && !(d == record.Downstream && capture.Downstream || d == record.Upstream && capture.Upstream) {
+	wanted := capture.Downstream
+	if d == record.Upstream {
+		wanted = capture.Upstream
+	}
+	if reason == strategy.Recorded && !wanted {
 		reason = strategy.OtherDirection
 	}
 	return now, reason

@@ -120,7 +120,7 @@ func (p *plugin) use() {
 	if p.config.Output.Format == strategy.FormatLayotto {
 		p.payload = (room - record.LayottoOverhead) / 3
 	}
-	p.payload -= p.payload % record.HexTurn
+	p.payload = max(p.payload-p.payload%record.HexTurn, record.HexTurn)
 	p.block = max(blockBytes-blockBytes%p.payload, p.payload)
 	p.vm.grow(room)
 	p.companion = nil
@@ -135,7 +135,7 @@ func (p *plugin) sayFaults(err error) {
 	if !p.vm.first(p.name, err.Error()) {
 		return
 	}
-	faults, ok := err.(strategy.Faults)
+	faults, ok := err.(strategy.Faults) //nolint:errorlint // nothing wraps them, and errors.As would link reflection
 	if !ok {
 		faults = strategy.Faults{{Message: err.Error()}}
 	}

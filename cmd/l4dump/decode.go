@@ -264,7 +264,7 @@ func (p *printer) readFile(ctx context.Context, d *capture.Decoder, name string)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // nothing was written to it
 	if p.bar == nil {
 		return d.Run(ctx, file, name)
 	}
@@ -274,7 +274,7 @@ func (p *printer) readFile(ctx context.Context, d *capture.Decoder, name string)
 
 func followFile(ctx context.Context, d *capture.Decoder, name string) error {
 	tail := capture.OpenTail(ctx, name)
-	defer tail.Close()
+	defer tail.Close() //nolint:errcheck // nothing was written to it
 	for {
 		if err := tail.Next(); err != nil {
 			return err

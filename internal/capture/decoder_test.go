@@ -448,10 +448,10 @@ func TestLiveInput(t *testing.T) {
 		seen(4, 0)
 
 		write(lines[5] + "\n") // lines[4] is lost
-		time.Sleep(2*time.Second - 1)
+		time.Sleep(2*time.Second - time.Nanosecond)
 		synctest.Wait()
 		seen(4, 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		seen(5, 1)
 

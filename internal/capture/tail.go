@@ -127,7 +127,7 @@ func (t *Tail) wait() error {
 	case <-t.ctx.Done():
 		return t.ctx.Err()
 	case <-events:
-	case <-failures: // events were missed: look again
+	case <-failures: //nolint:errcheck // events were missed: look again
 	case <-timer.C:
 	}
 	return nil
