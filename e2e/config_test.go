@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -58,7 +60,8 @@ func newConfig(t *testing.T, service string, p plugins) *config {
 	require.Equal(t, listenerName, example.Name)
 	setPort(t, example.Address, "127.0.0.1:0")
 	static.Listeners = nil
-	for name, plugin := range p {
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		plugin := p[name]
 		l := proto.CloneOf(example)
 		l.Name = name
 		static.Listeners = append(static.Listeners, l)

@@ -119,9 +119,9 @@ func (s subject) require(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath(s.binary); err != nil {
 		if os.Getenv("CI") == "true" {
-			require.NoError(t, err, "%s is missing, and CI tests all of them: run %q", s.name, s.remedy)
+			require.NoError(t, err, "%s is missing, and CI tests all of them: run %s", s.name, s.remedy)
 		}
-		t.Skipf("skipped without %s (%v): run %q", s.name, err, s.remedy)
+		t.Skipf("skipped without %s (%v): run %s", s.name, err, s.remedy)
 	}
 }
 
