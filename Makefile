@@ -77,7 +77,7 @@ build/envoy/%/bin/envoy:
 
 .PHONY: check
 check: build ## formatting, vet, linters, tidy modules, and builds for every platform
-	@files=$$($(GOFUMPT) -l .); if [ -n "$$files" ]; then echo "run make format: $$files" >&2; exit 1; fi
+	@files=$$($(GOFUMPT) -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run make format: $$files" >&2; exit 1; fi
 	go vet ./...
 	GOOS=wasip1 GOARCH=wasm go vet ./filter/... ./internal/abi
 	$(GOLANGCI_LINT) run ./...
