@@ -13,7 +13,7 @@ const (
 	pollOK          pollResult = iota
 	pollUnreachable            // no answer in time, or one that is not the companion's (its status is not 200)
 	pollInvalid                // an answer that does not parse, or is too large
-	pollUnmeasured             // the companion has no usage yet
+	pollUnmeasured             // the companion has no usage, or none that is new enough
 	pollResults
 )
 
@@ -63,7 +63,7 @@ func (c *companion) poll(v *vm, s *strategy.Sidecar, now int64) {
 	}
 	err := abi.HTTPCall(c.cluster, headers, uint32(s.Timeout), func(bodySize int) {
 		c.askedUntil = 0
-		c.answer(v, bodySize)
+		c.answer(v, bodySize, s.StaleAfter)
 	})
 	if err != nil {
 		c.result(v, pollUnreachable, "call cluster "+c.cluster+": "+err.Error())
@@ -87,8 +87,9 @@ func (c *companion) lease(now int64, interval strategy.Milliseconds) bool {
 	return abi.SetSharedData(c.leaseKey, until[:], cas) == nil
 }
 
-// answer shares what the companion answered, if it is worth it.
-func (c *companion) answer(v *vm, bodySize int) {
+// answer shares what the companion answered, if it is worth it. Usage that is older than staleAfter is shared too: the
+// global strategy beside it is in force.
+func (c *companion) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds) {
 	if status := abi.HTTPCallStatus(); status != "200" {
 		if status == "" {
 			status = "none"
@@ -115,11 +116,14 @@ func (c *companion) answer(v *vm, bodySize int) {
 	putUint64(&received, uint64(v.Now()))
 	_, cas, _ := abi.SharedData(c.stateKey)
 	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), cas) // where another VM was faster, its answer stays
-	if !state.Measured {
+	switch {
+	case !state.Measured:
 		c.result(v, pollUnmeasured, "the companion has not measured yet")
-		return
+	case state.Age > staleAfter:
+		c.result(v, pollUnmeasured, "the companion's last measurement is too old")
+	default:
+		c.result(v, pollOK, "the companion reports")
 	}
-	c.result(v, pollOK, "the companion reports")
 }
 
 // result counts a poll and says so where it is another result than the last one.

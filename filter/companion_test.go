@@ -181,6 +181,7 @@ func TestBadCompanions(t *testing.T) {
 		{"as large as it may be", "200", "1" + strings.Repeat(" ", maxStateBytes-1), "invalid", "the answer of cluster companion is not the companion's: want an object, got 1"},
 		{"too large", "200", "1" + strings.Repeat(" ", maxStateBytes), "invalid", "the answer of cluster companion is too large"},
 		{"not measured yet", "200", `{"version":1,"usage":null}`, "unmeasured", "the companion has not measured yet"},
+		{"measured too long ago", "200", state(1, 1, 5001, "null"), "unmeasured", "the companion's last measurement is too old"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t, guarded)
