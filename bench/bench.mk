@@ -26,4 +26,4 @@ bench-sidecar: build ## what the companion costs
 
 .PHONY: bench-decode
 bench-decode: ## how fast dumps are decoded
-	go test -run '^$$' -bench Decode ./internal/capture
+	go test -run '^$$' -bench Decode -cpu 1 ./internal/capture

@@ -1,5 +1,5 @@
 // Command hex measures how fast the plugin's hot loop is inside the virtual machines that run it: a data record of
-// 64 KiB (digits, header and checksum) against encoding/hex on the same bytes.
+// 64 KiB (digits, header and checksum) against encoding/hex on the same bytes, and what else was tried for its digits.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"l4dump/bench/hex/forms"
 	"l4dump/bench/internal/command"
 	"l4dump/bench/internal/envoy"
 	"l4dump/bench/internal/report"
@@ -39,7 +40,6 @@ const (
 	nobodyThere = "127.0.0.1:9" // the service is never called
 	deadline    = time.Minute
 
-	encode = "encoding/hex"
 	record = "l4dump's data record"
 )
 
@@ -65,14 +65,19 @@ func (b *bench) measure(ctx context.Context, o command.Options) (tables []*repor
 			return b.v8(ctx, binary)
 		}})
 	}
+	var names []string
+	for _, form := range forms.All() {
+		names = append(names, form.Name)
+	}
+	names = append(names, record)
 	for _, m := range machines {
-		t := report.New("64 KiB, "+m.name, []report.Metric{{Name: "MB/s of payload", Ratio: true}}, encode, record)
+		t := report.New("64 KiB, "+m.name, []report.Metric{{Name: "MB/s of payload", Ratio: true}}, names...)
 		for i := range o.Rounds {
 			log, err := m.log(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("measure %s: %w", m.name, err)
 			}
-			if err := read(t, log); err != nil {
+			if err := read(t, names, log); err != nil {
 				return nil, fmt.Errorf("measure %s: %w", m.name, err)
 			}
 			fmt.Fprintf(o.Progress, "round %d of %d: %s\n", i+1, o.Rounds, m.name)
@@ -129,34 +134,31 @@ func (b *bench) v8(ctx context.Context, binary string) (log []byte, err error) {
 	return e.Log() // the guest is done before Envoy is ready
 }
 
-// read adds what the rounds of a log come to: the rate that a tenth of them reach. The machine's other work makes rounds
-// slower, and nothing makes them faster.
-func read(t *report.Table, log []byte) error {
-	var appends, encodes []float64
+// read adds what the rounds of a log come to: for each row the rate that a tenth of its rounds reach. The machine's other
+// work makes rounds slower, and nothing makes them faster.
+func read(t *report.Table, names []string, log []byte) error {
+	rates := map[string][]float64{} // MB/s, by form
 	for line := range strings.Lines(string(log)) {
-		_, text, ok := strings.Cut(line, "append=")
+		_, text, ok := strings.Cut(strings.TrimSpace(line), "hex=")
 		if !ok {
 			continue
 		}
-		a, e, ok := strings.Cut(strings.TrimSpace(text), " encode=")
-		if !ok {
-			return fmt.Errorf("read the guest's line %q: no encode=", line)
+		time, name, _ := strings.Cut(text, " ")
+		ns, err := strconv.ParseFloat(time, 64)
+		if err != nil || ns <= 0 {
+			return fmt.Errorf("read the guest's line %q: want nanoseconds", line)
 		}
-		for _, side := range []struct {
-			text string
-			to   *[]float64
-		}{{a, &appends}, {e, &encodes}} {
-			ns, err := strconv.ParseFloat(side.text, 64)
-			if err != nil || ns <= 0 {
-				return fmt.Errorf("read the guest's line %q: want nanoseconds", line)
-			}
-			*side.to = append(*side.to, roundBytes*1e3/ns) // MB/s
+		rates[name] = append(rates[name], roundBytes*1e3/ns)
+	}
+	for _, name := range names {
+		if len(rates[name]) == 0 {
+			return fmt.Errorf("the guest has logged no round of %q: %.500s", name, log)
+		}
+		if err := t.Add(name, fast(rates[name])); err != nil {
+			return err
 		}
 	}
-	if len(appends) == 0 {
-		return fmt.Errorf("the guest has logged no round: %.500s", log)
-	}
-	return errors.Join(t.Add(encode, fast(encodes)), t.Add(record, fast(appends)))
+	return nil
 }
 
 func fast(rates []float64) float64 {

@@ -14,25 +14,26 @@ func TestRead(t *testing.T) {
 	t.Run("the rate that a tenth of the rounds reach", func(t *testing.T) {
 		var log strings.Builder
 		for i := range 10 {
-			fmt.Fprintf(&log, "[info][wasm] wasm log guest: hex: append=%d encode=%d\n", roundBytes*(10-i), roundBytes*100)
+			fmt.Fprintf(&log, "[info][wasm] wasm log guest: hex=%d slow\n", roundBytes*100)
+			fmt.Fprintf(&log, "[info][wasm] wasm log guest: hex=%d fast one\n", roundBytes*(10-i))
 		}
-		table := report.New("", []report.Metric{{Name: "MB/s", Ratio: true}}, encode, record)
-		require.NoError(t, read(table, []byte("another line\n"+log.String())))
+		table := report.New("", []report.Metric{{Name: "MB/s", Ratio: true}}, "slow", "fast one")
+		require.NoError(t, read(table, []string{"slow", "fast one"}, []byte("another line\n"+log.String())))
 		var out strings.Builder
 		require.NoError(t, report.Write(&out, true, table))
 		require.JSONEq(t, `[{"title":"","rows":[
-			{"name":"encoding/hex","figures":[{"metric":"MB/s","median":10,"ratio":1,"runs":[10]}]},
-			{"name":"l4dump's data record","figures":[{"metric":"MB/s","median":1000,"ratio":100,"runs":[1000]}]}]}]`,
+			{"name":"slow","figures":[{"metric":"MB/s","median":10,"ratio":1,"runs":[10]}]},
+			{"name":"fast one","figures":[{"metric":"MB/s","median":1000,"ratio":100,"runs":[1000]}]}]}]`,
 			out.String())
 	})
 	for _, row := range []struct{ name, log, want string }{
-		{"empty", "", "the guest has logged no round: "},
-		{"cut", "hex: append=1", `read the guest's line "hex: append=1": no encode=`},
-		{"no number", "hex: append=1 encode=x", `read the guest's line "hex: append=1 encode=x": want nanoseconds`},
-		{"a clock that stands", "hex: append=0 encode=1", `read the guest's line "hex: append=0 encode=1": want nanoseconds`},
+		{"empty", "", `the guest has logged no round of "form": `},
+		{"another form", "hex=1 other", `the guest has logged no round of "form": hex=1 other`},
+		{"no number", "hex=x form", `read the guest's line "hex=x form": want nanoseconds`},
+		{"a clock that stands", "hex=0 form", `read the guest's line "hex=0 form": want nanoseconds`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			require.EqualError(t, read(report.New("", nil), []byte(row.log)), row.want)
+			require.EqualError(t, read(report.New("", nil), []string{"form"}, []byte(row.log)), row.want)
 		})
 	}
 }

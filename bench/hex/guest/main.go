@@ -1,15 +1,15 @@
 //go:build wasip1
 
-// Command guest is a plugin that measures, inside the proxy's virtual machine, how fast a data record is made. It logs
-// one line for each round, "hex: append=NS encode=NS", the time of each for the whole of its bytes.
+// Command guest is a plugin that measures, inside the proxy's virtual machine, how fast a data record is made, and how
+// fast its digits are in other forms. It logs a line for each form and round, "hex=NS NAME", the time for all its bytes.
 package main
 
 import (
-	"encoding/hex"
 	"strconv"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
+	"l4dump/bench/hex/forms"
 	"l4dump/internal/abi"
 	"l4dump/record"
 )
@@ -20,8 +20,7 @@ func main() {}
 
 const (
 	payloadBytes = 64 << 10
-	warmUps      = 64 // calls of each before the first round
-	repeats      = 16 // calls of each in a round
+	repeats      = 16 // calls of each form in a round
 	rounds       = 101
 )
 
@@ -41,48 +40,32 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 		abi.Log(abi.LevelError, []byte("hex: "+err.Error()))
 		return types.OnPluginStartStatusFailed
 	}
-	b := newBench()
-	b.append(warmUps)
-	b.encode(warmUps)
+	payload := newPayload()
+	digits := make([]byte, 2*len(payload))
+	line := make([]byte, 0, record.MaxDataOverhead+len(digits))
+	var header record.Header
+	all := append(forms.All(), forms.Form{Name: "l4dump's data record", Encode: func(_, payload []byte) {
+		line = record.AppendData(line[:0], &header, record.Downstream, 0, payload)
+	}})
 	for range rounds {
-		line := "hex: append=" + strconv.FormatInt(b.append(repeats), 10) +
-			" encode=" + strconv.FormatInt(b.encode(repeats), 10)
-		abi.Log(abi.LevelInfo, []byte(line))
+		for _, form := range all {
+			start := abi.Now()
+			for range repeats {
+				form.Encode(digits, payload)
+			}
+			abi.Log(abi.LevelInfo, []byte("hex="+strconv.FormatInt(abi.Now()-start, 10)+" "+form.Name))
+		}
 	}
 	return types.OnPluginStartStatusOK
 }
 
-type bench struct {
-	payload []byte
-	line    []byte
-	header  record.Header
-}
-
-func newBench() *bench {
-	b := &bench{payload: make([]byte, payloadBytes), line: make([]byte, 0, record.MaxDataOverhead+2*payloadBytes)}
+// newPayload returns bytes without a pattern that a table's cache would profit from.
+func newPayload() []byte {
+	payload := make([]byte, payloadBytes)
 	seed := uint64(1)
-	for i := range b.payload {
-		seed = seed*6364136223846793005 + 1442695040888963407 // Knuth's MMIX; tables must not profit from a pattern
-		b.payload[i] = byte(seed >> 56)
+	for i := range payload {
+		seed = seed*6364136223846793005 + 1442695040888963407 // Knuth's MMIX generator
+		payload[i] = byte(seed >> 56)
 	}
-	return b
-}
-
-// append returns the nanoseconds that n data records take: digits, header and checksum.
-func (b *bench) append(n int) int64 {
-	start := abi.Now()
-	for range n {
-		b.line = record.AppendData(b.line[:0], &b.header, record.Downstream, 0, b.payload)
-	}
-	return abi.Now() - start
-}
-
-// encode returns the nanoseconds that the digits alone take in encoding/hex.
-func (b *bench) encode(n int) int64 {
-	digits := b.line[:2*len(b.payload)]
-	start := abi.Now()
-	for range n {
-		hex.Encode(digits, b.payload)
-	}
-	return abi.Now() - start
+	return payload
 }
