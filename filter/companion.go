@@ -153,13 +153,15 @@ func (c *companion) load() {
 	}
 }
 
-// reports tells the companion what this VM's newest configurations do.
+// reports tells the companion what the configurations in use do.
 func (v *vm) reports(now int64) []strategy.Report {
-	reports := make([]strategy.Report, 0, len(v.current))
-	for _, p := range v.current {
-		reports = append(reports, strategy.Report{
-			Plugin: p.title, Reason: p.decide(now).String(), Strategy: p.config.Strategy,
-		})
+	reports := make([]strategy.Report, 0, len(v.plugins))
+	for p := range v.plugins {
+		if p.replacedAt == 0 {
+			reports = append(reports, strategy.Report{
+				Plugin: p.title, Reason: p.decide(now).String(), Strategy: p.config.Strategy,
+			})
+		}
 	}
 	return reports
 }

@@ -421,6 +421,35 @@ func TestConfigurations(t *testing.T) {
 	require.Empty(t, r.lines())
 }
 
+// TestSameNames has two listeners whose plugins have the same name: that the second's configuration replaces the first's
+// is believed only until the first gets another connection.
+func TestSameNames(t *testing.T) {
+	r := newRig(t, on(`"unit":"connections"`, ``))
+	first := r.vm.newest["recorder\x00root"]
+	r.configure(`{"strategy":{"switch":"maybe"}}`)
+	second := r.vm.newest["recorder\x00root"]
+	require.NotSame(t, first, second)
+	require.Equal(t, first.config, second.config)
+
+	r.now += takeoverTime
+	first.NewTcpContext(0)
+	require.Equal(t, first.config, second.config, "a worker may still be changing over")
+	r.now++
+	first.NewTcpContext(0)
+	require.Equal(t, inert(), second.config)
+	require.Equal(t, strategy.SwitchOn, first.config.Strategy.Switch)
+	require.Equal(t, []string{
+		"l4dump: two configurations have the same name: give each plugin a name or a root_id of its own",
+	}, r.GetWarnLogs())
+	r.downstream(r.connect(), "x")
+	require.Empty(t, r.lines())
+
+	r.Tick()
+	require.Zero(t, r.gauge("configuration_valid"))
+	require.Equal(t, uint64(1), r.gauge("off_switch_off"))
+	require.Equal(t, uint64(1), r.gauge("off_window_closed"), "the first counts again")
+}
+
 func TestLineLengthLeavesRoom(t *testing.T) {
 	names := len("recorder" + "root" + "vm")
 	least := linePrefixBytes + names + record.MaxOpenBytes
@@ -455,7 +484,8 @@ func TestPluginDone(t *testing.T) {
 	require.Zero(t, r.counter("bytes_seen_total"), "not handed in yet")
 	require.True(t, r.FinishVM())
 	require.Equal(t, uint64(1), r.counter("bytes_seen_total"))
-	require.Empty(t, r.vm.current)
+	require.Empty(t, r.vm.plugins)
+	require.Empty(t, r.vm.newest)
 }
 
 func TestPortOf(t *testing.T) {

@@ -69,7 +69,7 @@ func gauge(name string) abi.Metric {
 	return metric
 }
 
-// handIn gives the proxy what was counted, and what the newest configurations do at now. All VMs set the same gauges.
+// handIn gives the proxy what was counted, and what the configurations in use do at now. All VMs set the same gauges.
 func (v *vm) handIn(now int64) {
 	m := &v.metrics
 	for _, c := range m.counters {
@@ -78,7 +78,10 @@ func (v *vm) handIn(now int64) {
 	}
 	valid, window, fresh := true, false, false
 	var off [strategy.Reasons]bool
-	for _, p := range v.current {
+	for p := range v.plugins {
+		if p.replacedAt != 0 {
+			continue
+		}
 		reason := p.decide(now)
 		off[reason] = true
 		valid = valid && p.valid

@@ -28,6 +28,10 @@ type plugin struct {
 	valid  bool // the configuration that was given last is the one in use
 	level  abi.Level
 
+	replacedAt int64   // when a newer one of the name came, 0 while it is in use; it serves the connections it has
+	successor  *plugin // that newer one
+	borrowed   bool    // the configuration is the predecessor's, since this one's is not valid
+
 	payload int // bytes of payload that fit into a line
 	block   int // bytes to ask the proxy for at a time
 
@@ -59,8 +63,12 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	v := p.vm
 	p.title = property("plugin_name")
 	p.name = p.title + "\x00" + property("plugin_root_id")
-	last := v.current[p.name]
-	v.current[p.name] = p
+	last := v.newest[p.name]
+	v.newest[p.name] = p
+	v.plugins[p] = true
+	if last != nil {
+		last.replacedAt, last.successor = v.Now(), p
+	}
 
 	config, digest, err := p.read(size)
 	p.valid = err == nil
@@ -69,10 +77,9 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 		p.config = config
 		v.say(abi.LevelInfo, p.name, "configured: "+describe(&config)+", digest "+digest)
 	case last != nil:
-		p.config = last.config
+		p.config, p.borrowed = last.config, true
 	default:
-		p.config = strategy.DefaultConfig()
-		p.config.Guard = strategy.GuardOff // no companion: it could switch on what was never valid
+		p.config = inert()
 	}
 	if err != nil {
 		p.sayFaults(err)
@@ -83,6 +90,14 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	}
 	p.refresh()
 	return types.OnPluginStartStatusOK
+}
+
+// inert is the configuration of a plugin that was never given a valid one. It has no companion, which could switch on
+// what was never valid.
+func inert() strategy.Config {
+	config := strategy.DefaultConfig()
+	config.Guard = strategy.GuardOff
+	return config
 }
 
 // read parses the configuration, and refuses line lengths that the proxy's own prefix does not leave room in. digest
@@ -146,7 +161,29 @@ func (p *plugin) sayFaults(err error) {
 }
 
 // NewTcpContext implements types.PluginContext.
-func (p *plugin) NewTcpContext(uint32) types.TcpContext { return &connection{plugin: p} }
+func (p *plugin) NewTcpContext(uint32) types.TcpContext {
+	if p.replacedAt != 0 && p.vm.Now()-p.replacedAt > takeoverTime {
+		p.separate()
+	}
+	return &connection{plugin: p}
+}
+
+// takeoverTime is how long a worker may go on giving new connections to a plugin that was replaced, in nanoseconds.
+const takeoverTime = 10_000_000_000
+
+// separate takes back that p was replaced: it still gets connections, so the newer plugin belongs to another listener,
+// and must not go on with p's configuration.
+func (p *plugin) separate() {
+	other := p.successor
+	p.replacedAt, p.successor = 0, nil
+	if other.borrowed {
+		other.config, other.borrowed = inert(), false
+		other.use()
+		other.refresh()
+	}
+	p.vm.say(abi.LevelWarn, p.name+"\x00name",
+		"two configurations have the same name: give each plugin a name or a root_id of its own")
+}
 
 // NewHttpContext implements types.PluginContext: there is none.
 func (p *plugin) NewHttpContext(uint32) types.HttpContext { return nil }
@@ -155,7 +192,7 @@ func (p *plugin) NewHttpContext(uint32) types.HttpContext { return nil }
 func (p *plugin) OnTick() {
 	now := p.vm.Now()
 	p.refresh()
-	if p.companion != nil && p.vm.current[p.name] == p {
+	if p.companion != nil && p.replacedAt == 0 {
 		p.sayStopped(now)
 		p.companion.poll(p.vm, &p.config.Sidecar, now)
 	}
@@ -171,8 +208,9 @@ func (p *plugin) tickMilliseconds() uint32 {
 
 // OnPluginDone implements types.PluginContext.
 func (p *plugin) OnPluginDone() bool {
-	if p.vm.current[p.name] == p {
-		delete(p.vm.current, p.name)
+	delete(p.vm.plugins, p)
+	if p.vm.newest[p.name] == p {
+		delete(p.vm.newest, p.name)
 	}
 	p.vm.handIn(p.vm.Now())
 	return true

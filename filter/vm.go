@@ -36,7 +36,8 @@ type vm struct {
 	metrics     metrics
 	allowance   allowance
 	companions  map[string]*companion // by cluster
-	current     map[string]*plugin    // the newest plugin of each name; older ones serve the connections they have
+	plugins     map[*plugin]bool      // all
+	newest      map[string]*plugin    // by name
 	line        []byte                // scratch: a record is built here
 }
 
@@ -45,7 +46,8 @@ func New(o Options) types.VMContext {
 	return &vm{
 		Options:    o,
 		companions: map[string]*companion{},
-		current:    map[string]*plugin{},
+		plugins:    map[*plugin]bool{},
+		newest:     map[string]*plugin{},
 	}
 }
 

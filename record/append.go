@@ -168,11 +168,13 @@ func appendText(dst []byte, key, text string, room int) []byte {
 	return dst
 }
 
-// Printable returns text with every byte but printable ASCII as %XX, for a message in a log.
+// Printable returns text for a message in a log: every byte but printable ASCII as %XX, and none that could begin a
+// record.
 func Printable(text string) string {
 	b := make([]byte, 0, len(text))
 	for i := range len(text) {
-		if c := text[i]; c < ' ' || c > '~' {
+		c := text[i]
+		if c < ' ' || c > '~' || c == mark[0] && i+1 < len(text) && text[i+1] == mark[1] {
 			b = append(b, '%', hexDigits[c>>4], hexDigits[c&0xf])
 		} else {
 			b = append(b, c)

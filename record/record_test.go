@@ -251,6 +251,10 @@ func TestHex(t *testing.T) {
 	})
 }
 
+func TestPrintable(t *testing.T) {
+	require.Equal(t, "a[0]: ~%0a%7f%c3%a9%5d L4D1 data %5d ]", Printable("a[0]: ~\n\x7fé] L4D1 data ] ]"))
+}
+
 func TestDigest(t *testing.T) {
 	require.Equal(t, "51d8e999", Digest(nil)) // XXH64 of nothing is ef46db3751d8e999
 	require.NotEqual(t, Digest([]byte("a")), Digest([]byte("b")))
