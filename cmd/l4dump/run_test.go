@@ -165,8 +165,10 @@ func TestRun(t *testing.T) {
 			var stdout, stderr watched
 			code := make(chan int)
 			go func() {
-				code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--echo", "127.0.0.1:0", "--format", format, "--color", "never", "--concurrency", "1"})
+				code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--echo", "127.0.0.1:0", "--format", format, "--color", "never", "--concurrency", "1", "--sidecar", "127.0.0.1:0", "--sidecar-dir", t.TempDir()})
 			}()
+			ctl, _, errs := runCommand("", "ctl", "get", "--address", "http://"+stderr.find(t, `l4dump: companion on tcp://(\S+)\n`))
+			require.Zero(t, ctl, errs)
 			echoed(t, stderr.find(t, `l4dump: echo service on (\S+)\n`))
 			listener := stderr.find(t, `l4dump: listener tcp on (\S+)\n`)
 			_, port, err := net.SplitHostPort(listener)
