@@ -1,4 +1,4 @@
-// Command start measures what the plugin costs an Envoy that has nothing to do yet: its start, and its memory.
+// Command start measures what the plugin costs an Envoy that has nothing to do: its start, its memory, and its ticks.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"l4dump/bench/internal/command"
 	"l4dump/bench/internal/envoy"
@@ -24,6 +25,7 @@ func main() {
 type bench struct {
 	envoy  envoy.Options
 	envoys string
+	idle   time.Duration
 }
 
 const (
@@ -37,9 +39,13 @@ func (b *bench) register(flags *flag.FlagSet) {
 	b.envoy.Register(flags)
 	flags.StringVar(&b.envoys, "envoys", "build/envoy/1.40.0/bin/envoy,build/envoy/1.36.4/bin/envoy",
 		"the Envoys to measure, separated by commas, instead of --envoy")
+	flags.DurationVar(&b.idle, "idle", 5*time.Second, "how long it is watched after its start")
 }
 
 func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table, error) {
+	if b.idle <= 0 {
+		return nil, fmt.Errorf("idle: want more than 0, got %s", b.idle)
+	}
 	module, err := os.Stat(b.envoy.Module)
 	if err != nil {
 		return nil, fmt.Errorf("read the plugin: %w", err)
@@ -51,11 +57,12 @@ func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table
 			t := report.New(title, []report.Metric{
 				{Name: "start-up CPU s", Decimals: 2},
 				{Name: "resident MiB", Decimals: 1},
+				{Name: "idle % of a core", Decimals: 2},
 			}, without, withPlugin)
 			options := b.envoy
 			options.Binary = binary
 			err := t.Measure(ctx, o.Progress, o.Rounds, func(ctx context.Context, name string) ([]float64, error) {
-				return run(ctx, options, workers, name)
+				return b.run(ctx, options, workers, name)
 			})
 			if err != nil {
 				return nil, err
@@ -66,7 +73,7 @@ func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table
 	return tables, nil
 }
 
-func run(ctx context.Context, o envoy.Options, workers int, name string) (values []float64, err error) {
+func (b *bench) run(ctx context.Context, o envoy.Options, workers int, name string) (values []float64, err error) {
 	subject := envoy.NoFilter()
 	if name == withPlugin {
 		subject = envoy.Subject{Name: name, Plugin: envoy.Idle}
@@ -79,9 +86,22 @@ func run(ctx context.Context, o envoy.Options, workers int, name string) (values
 	if _, err := e.Settle(ctx); err != nil {
 		return nil, err
 	}
-	usage, err := e.Usage()
+	started, err := e.Usage()
 	if err != nil {
 		return nil, err
 	}
-	return []float64{usage.CPUSeconds, float64(usage.ResidentBytes) / mebibyte}, nil
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(b.idle):
+	}
+	idle, err := e.Usage()
+	if err != nil {
+		return nil, err
+	}
+	return []float64{
+		started.CPUSeconds,
+		float64(started.ResidentBytes) / mebibyte,
+		(idle.CPUSeconds - started.CPUSeconds) / b.idle.Seconds() * 100,
+	}, nil
 }
