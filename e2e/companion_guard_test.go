@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestCompanion has two companions, one over loopback and one over a Unix socket. The second one is not there at first.
+func TestCompanion(t *testing.T) {
+	t.Parallel()
+	const absent = "[warning][wasm]"
+	onEach(t, func(t *testing.T, s subject) {
+		overLoopback := newCompanion(t, "127.0.0.1:0")
+		overLoopback.start()
+		overUnix := newCompanion(t, socketPath(t))
+		service := startService(t, echo)
+		c := newConfig(t, service.address(), plugins{
+			"loopback": guardedConfig(unguided(openStrategy(t)), quickSidecar),
+			"unix":     guardedConfig(unguided(openStrategy(t)), `{"cluster": "unix", "poll_interval": "200ms", "timeout": "500ms", "stale_after": "1s"}`),
+		})
+		c.rename(t, "unix", "unix")
+		c.lead(t, sidecarCluster, overLoopback.address)
+		c.lead(t, "unix", overUnix.address)
+		p := start(t, s, c)
+
+		watched := dialLive(t, p.address("loopback"))
+		watched.waitForRecords(p)
+		require.Equal(t, uint64(1), p.metrics()["l4dump_sidecar_fresh"])
+
+		unwatched := dialLive(t, p.address("unix"))
+		p.waitForPolls("unreachable", 5)
+		unwatched.beSilent()
+		for i := range 4 {
+			c := dial(t, p.address("unix"))
+			c.exchange(randomBytes(uint64(i), 1<<20))
+			c.finish()
+			require.NotContains(t, p.dump().bySource, c.source())
+		}
+		require.Equal(t, uint64(1), p.metrics()["l4dump_off_usage_unknown"])
+		require.Equal(t, 1, p.logged("l4dump: no answer from cluster unix (status 503)"), "once, not with each poll")
+		require.Equal(t, 1, p.logged("[warning][wasm]"), "nothing else to warn of")
+
+		overUnix.start()
+		unwatched.waitForRecords(p)
+		p.waitForMetric("l4dump_off_usage_unknown", 0)
+		p.waitForLog("l4dump: the companion reports", 2)
+		watched.finish(p)
+		unwatched.finish(p)
+		p.stop()
+		require.Len(t, p.dump().conns, len(watched)+len(unwatched), "none of those that came without a companion")
+	})
+}
+
+// waitForPolls waits for count more polls with a result.
+func (p *proxy) waitForPolls(result string, count uint64) {
+	p.t.Helper()
+	name := "l4dump_polls_" + result + "_total"
+	before := p.metrics()[name]
+	waitFor(p.t, "polls: "+result, func() bool { return p.metrics()[name] >= before+count })
+}
