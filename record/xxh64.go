@@ -1,6 +1,9 @@
 package record
 
-import "math/bits"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 const (
 	prime1 = 0x9e3779b185ebca87
@@ -20,6 +23,18 @@ func xxh64(b []byte, seed uint64) uint64 {
 		v1 += prime2
 		v2 += prime2
 		v4 -= prime1
+		for len(b) >= 64 { // two stripes a turn, as in appendHex
+			w := (*[8]uint64)(unsafe.Pointer(&b[0]))
+			v1 = round(v1, w[0])
+			v2 = round(v2, w[1])
+			v3 = round(v3, w[2])
+			v4 = round(v4, w[3])
+			v1 = round(v1, w[4])
+			v2 = round(v2, w[5])
+			v3 = round(v3, w[6])
+			v4 = round(v4, w[7])
+			b = b[64:]
+		}
 		for len(b) >= 32 {
 			v1 = round(v1, load64(&b[0]))
 			v2 = round(v2, load64(&b[8]))
