@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,8 +15,11 @@ import (
 type liveClient struct {
 	*client
 	sent   uint64
+	spoke  []time.Time // when each piece was sent
 	silent []byteRange
 }
+
+const pieceBytes = 100
 
 // byteRange is a range of a stream's bytes.
 type byteRange struct{ from, to uint64 }
@@ -36,11 +40,31 @@ func dialLive(t *testing.T, address string) liveClients {
 // speak exchanges some bytes.
 func (c *liveClient) speak() byteRange {
 	c.t.Helper()
-	const bytes = 100
 	from := c.sent
-	c.exchange(randomBytes(from, bytes))
-	c.sent += bytes
+	c.spoke = append(c.spoke, time.Now())
+	c.exchange(randomBytes(from, pieceBytes))
+	c.sent += pieceBytes
 	return byteRange{from, c.sent}
+}
+
+// speak exchanges some bytes on each connection.
+func (list liveClients) speak() {
+	for _, c := range list {
+		c.speak()
+	}
+}
+
+// lastRecorded returns when the last bytes were sent of which there is a record by now.
+func (list liveClients) lastRecorded(p *proxy) (last time.Time) {
+	p.t.Helper()
+	d := p.dump()
+	for _, c := range list {
+		chunks := d.of(p.t, c.source()).streams[record.Downstream].chunks
+		if at := c.spoke[chunks[len(chunks)-1].offset/pieceBytes]; at.After(last) {
+			last = at
+		}
+	}
+	return last
 }
 
 // beSilent exchanges bytes on each connection that must not be recorded.

@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"l4dump/strategy"
+)
+
+// TestGlobalStrategy forces recording off and back on by `l4dump ctl`, on live connections of every worker, through a
+// restart of the companion, and turns it on where the plugin's own strategy is off.
+func TestGlobalStrategy(t *testing.T) {
+	t.Parallel()
+	const own, other = "on", "off" // the switches of the plugins' own strategies
+	const interval, slack = 500 * time.Millisecond, 2 * time.Second
+	onEach(t, func(t *testing.T, s subject) {
+		companion := newCompanion(t, socketPath(t))
+		companion.start()
+		const sidecar = `{"poll_interval": "500ms"}`
+		service := startService(t, echo)
+		c := newConfig(t, service.address(), plugins{
+			own:   guardedConfig(unguided(openStrategy(t)), sidecar),
+			other: guardedConfig(strategy.DefaultStrategy(), sidecar),
+		})
+		c.rename(t, other, other)
+		c.lead(t, sidecarCluster, companion.address)
+		p := start(t, s, c)
+		on, off := dialLive(t, p.address(own)), dialLive(t, p.address(other))
+		on.waitForRecords(p)
+		off.beSilent()
+		require.Equal(t, workers, p.dump().vms(), "each worker has connections")
+
+		forceOff := func() {
+			t.Helper()
+			require.Contains(t, companion.ctl("off"), "FORCE_OFF")
+			forced := time.Now()
+			waitFor(t, "two intervals and some slack", func() bool {
+				on.speak()
+				return time.Since(forced) > 2*interval+slack
+			})
+			on.beSilent()
+			t.Logf("the last recorded bytes were sent %s after FORCE_OFF", on.lastRecorded(p).Sub(forced).Round(time.Millisecond))
+			off.beSilent()
+			require.Equal(t, uint64(1), p.metrics()["l4dump_off_forced_off"])
+		}
+		cleared := func() {
+			t.Helper()
+			require.Contains(t, companion.ctl("clear"), "none")
+			since := time.Now()
+			on.waitForRecords(p)
+			t.Logf("recording goes on within %s", time.Since(since).Round(time.Millisecond))
+			off.beSilent()
+		}
+		forceOff()
+		cleared()
+
+		forceOff()
+		companion.stop()
+		on.beSilent()
+		companion.start()
+		require.Contains(t, companion.ctl("get"), "FORCE_OFF")
+		p.waitForPolls("ok", 3)
+		on.beSilent()
+		require.Equal(t, uint64(1), p.metrics()["l4dump_off_forced_off"])
+		require.Equal(t, 2, p.logged("wasm log l4dump l4dump-v1: l4dump: recording stops: the global strategy forces it off"), "once for each time")
+		cleared()
+
+		schedule := openStrategy(t)
+		require.Contains(t, companion.ctl("set", "--switch", "ON",
+			"--interval", fmt.Sprint(schedule.Interval), "--duration", fmt.Sprint(schedule.Duration)), "ON")
+		off.waitForRecords(p)
+		on.waitForRecords(p)
+		on.finish(p)
+		off.finish(p)
+	})
+}

@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"l4dump/internal/sidecar"
+	"l4dump/strategy"
+)
+
+// goodState is the answer of a companion that has just measured an idle machine.
+const goodState = `{"version":1,"usage":{"cpu":{"percent":1,"age_ms":0},"memory":{"percent":1,"age_ms":0}},"global":null}`
+
+func answerWell(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(goodState)) }
+
+// fakeCompanion is what listens where the companion should.
+type fakeCompanion struct {
+	mu     sync.Mutex
+	answer http.HandlerFunc
+	polls  []time.Time
+}
+
+// startFake starts a fake companion that answers well.
+func startFake(t *testing.T, address string) *fakeCompanion {
+	t.Helper()
+	endpoint, err := sidecar.ParseEndpoint(address)
+	require.NoError(t, err)
+	listener, err := net.Listen(endpoint.Network, endpoint.Address)
+	require.NoError(t, err)
+	f := &fakeCompanion{answer: answerWell}
+	server := http.Server{Handler: f}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // until it is closed
+	}()
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-served
+	})
+	return f
+}
+
+// set changes the answer.
+func (f *fakeCompanion) set(answer http.HandlerFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answer = answer
+}
+
+// polled returns when the polls came.
+func (f *fakeCompanion) polled() []time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.polls
+}
+
+// ServeHTTP implements http.Handler.
+func (f *fakeCompanion) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	answer := f.answer
+	if r.URL.Path == strategy.StatePath {
+		f.polls = append(f.polls, time.Now())
+	}
+	f.mu.Unlock()
+	answer(w, r)
+}
+
+// TestPolls counts the polls of a proxy with four workers: one for each period, not one for each worker.
+func TestPolls(t *testing.T) {
+	t.Parallel()
+	const manyWorkers = 4
+	const period, periods = 500 * time.Millisecond, 15
+	onEach(t, func(t *testing.T, s subject) {
+		address := socketPath(t)
+		fake := startFake(t, address)
+		service := startService(t, echo)
+		c := newConfig(t, service.address(), plugins{
+			listenerName: guardedConfig(unguided(openStrategy(t)), `{"poll_interval": "`+period.String()+`"}`),
+		})
+		c.lead(t, sidecarCluster, address)
+		p := start(t, s.with(manyWorkers), c)
+		live := dialLive(t, p.address(listenerName))
+		live.waitForRecords(p)
+		require.Equal(t, manyWorkers, p.dump().vms(), "each worker records, so each follows the companion")
+
+		// What the proxy did while it started is not what is asked.
+		first := len(fake.polled())
+		waitFor(t, "polls", func() bool { return len(fake.polled()) > first+periods })
+		polls := fake.polled()[first:][:periods+1]
+		perPeriod := periods / (float64(polls[periods].Sub(polls[0])) / float64(period))
+		t.Logf("%.2f polls for each period", perPeriod)
+		require.LessOrEqual(t, perPeriod, 1.2)
+		require.GreaterOrEqual(t, perPeriod, 0.5)
+		live.finish(p)
+	})
+}
