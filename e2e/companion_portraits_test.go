@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"l4dump/internal/sidecar"
+)
+
+// TestPortraits uploads portraits while recording is on: each is written, and the proxy's configuration beside it where
+// it has changed.
+func TestPortraits(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s subject) {
+		address := socketPath(t)
+		service := startService(t, echo)
+		schedule := unguided(openStrategy(t))
+		c := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, quickSidecar)})
+		c.lead(t, sidecarCluster, address)
+		discovered := c.discover(t, listenerName)
+		p := start(t, s, c)
+		companion := newCompanion(t, address, "--envoy-admin", "http://"+p.admin)
+		companion.start()
+		recording := func() bool { return companion.state().Recording }
+		waitFor(t, "the companion to know the plugin's strategy", recording)
+
+		static := companion.waitForLines("dump_static_conf.log", 1)
+		require.Contains(t, static[0], `"static_resources"`)
+		require.Contains(t, static[0], discovered.path, "where the plugin's configuration comes from")
+
+		companion.requirePortrait("RPC", `{"service": "cart",
+			"note": "two\nlines"}`)
+		window := companion.state().Window.ID
+		require.Equal(t, []string{`[` + window + `][RPC][8080]{"service":"cart","note":"two\nlines"}`},
+			companion.lines("dump_portrait_data.log"))
+		dumps := companion.waitForLines("dump_mem_dump.log", 1)
+		first := configOf(t, dumps[0], window)
+		require.Contains(t, first, `duration\":`+strconv.FormatInt(schedule.Duration, 10))
+
+		status, answer := companion.post("/v1/portraits/RPC?port=8080", `{}`)
+		require.Equal(t, http.StatusConflict, status, answer)
+
+		companion.requirePortrait("STATE", `[1]`)
+		dumps = companion.waitForLines("dump_mem_dump.log", 2)
+		require.Equal(t, "["+window+"]no_change", dumps[1])
+
+		changed := schedule
+		changed.CPUMaxRate = 98.5
+		discovered.update(t, guardedConfig(changed, quickSidecar))
+		waitFor(t, "the new configuration", func() bool { return companion.state().Strategy.CPUMaxRate == changed.CPUMaxRate })
+		companion.requirePortrait("CONFIGURATION", `"x"`)
+		dumps = companion.waitForLines("dump_mem_dump.log", 3)
+		require.NotEqual(t, first, configOf(t, dumps[2], window))
+		require.Contains(t, dumps[2], `cpu_max_rate\":98.5`)
+
+		companion.ctl("off")
+		status, answer = companion.post("/v1/portraits/RPC?port=8080", `{}`)
+		require.Equal(t, http.StatusLocked, status, answer)
+		require.Contains(t, answer, "forced_off")
+
+		require.Len(t, companion.lines("dump_portrait_data.log"), 3)
+		require.Len(t, companion.lines("dump_mem_dump.log"), 3)
+		require.Len(t, companion.lines("dump_static_conf.log"), 1, "once")
+		files, err := os.ReadDir(companion.dir)
+		require.NoError(t, err)
+		for _, file := range files {
+			info, err := file.Info()
+			require.NoError(t, err)
+			require.Equal(t, os.FileMode(0o600), info.Mode(), file.Name())
+		}
+	})
+}
+
+// requirePortrait uploads a portrait, which must be taken.
+func (c *companion) requirePortrait(businessType, body string) {
+	c.t.Helper()
+	status, answer := c.post("/v1/portraits/"+businessType+"?port=8080", body)
+	require.Equal(c.t, http.StatusCreated, status, answer)
+	var portrait sidecar.Portrait
+	require.NoError(c.t, json.Unmarshal([]byte(answer), &portrait))
+	require.Equal(c.t, businessType, portrait.Type)
+}
+
+// lines returns the lines of one of the companion's files, which may not be there yet.
+func (c *companion) lines(name string) []string {
+	c.t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.dir, name))
+	if errors.Is(err, fs.ErrNotExist) || len(text) == 0 {
+		return nil
+	}
+	require.NoError(c.t, err)
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+// waitForLines waits until one of the companion's files has count lines.
+func (c *companion) waitForLines(name string, count int) []string {
+	c.t.Helper()
+	waitFor(c.t, name, func() bool { return len(c.lines(name)) >= count })
+	return c.lines(name)
+}
+
+var configLine = regexp.MustCompile(`^\[([0-9a-f-]{36})\](\{.*\})$`)
+
+// configOf returns the configuration, which must be JSON, in a line that is a window's.
+func configOf(t *testing.T, line, window string) string {
+	t.Helper()
+	match := configLine.FindStringSubmatch(line)
+	require.NotNil(t, match, line)
+	require.Equal(t, window, match[1])
+	require.True(t, json.Valid([]byte(match[2])))
+	return match[2]
+}
