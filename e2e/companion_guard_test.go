@@ -9,7 +9,6 @@ import (
 // TestCompanion has two companions, one over loopback and one over a Unix socket. The second one is not there at first.
 func TestCompanion(t *testing.T) {
 	t.Parallel()
-	const absent = "[warning][wasm]"
 	onEach(t, func(t *testing.T, s subject) {
 		overLoopback := newCompanion(t, "127.0.0.1:0")
 		overLoopback.start()

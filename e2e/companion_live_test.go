@@ -97,7 +97,7 @@ func (list liveClients) finish(p *proxy) {
 	p.t.Helper()
 	closes := p.dump().closes
 	for _, c := range list {
-		c.client.finish()
+		c.finish()
 	}
 	d := p.waitForCloses(closes + len(list))
 	for _, c := range list {

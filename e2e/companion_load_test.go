@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,7 +120,10 @@ const (
 	recordingGoesOn = "l4dump: recording goes on"
 )
 
-var cpuStatus = regexp.MustCompile(`(?m)^recording +no: CPU (is|was) at `)
+var (
+	recordingStatus = regexp.MustCompile(`(?m)^recording +yes: `)
+	cpuStatus       = regexp.MustCompile(`(?m)^recording +no: CPU (is|was) at `)
+)
 
 // TestBusyMachine keeps the CPU busy: recording stops with its reason, and goes on when the load ends.
 func TestBusyMachine(t *testing.T) {
@@ -137,8 +141,8 @@ func TestBusyMachine(t *testing.T) {
 		c.start()
 		idle := c.usualCPU(5)
 		schedule := unguided(openStrategy(t))
-		schedule.CPUMaxRate = min(idle+share*(100-idle), schedule.CPUMaxRate)
-		t.Logf("scope %s, at most %.1f %% of CPU before the load, limit %.1f %%", scope, idle, schedule.CPUMaxRate)
+		schedule.CPUMaxRate = min(math.Round(idle+share*(100-idle)), schedule.CPUMaxRate)
+		t.Logf("scope %s, at most %.1f %% of CPU before the load, limit %g %%", scope, idle, schedule.CPUMaxRate)
 
 		service := startService(t, echo)
 		config := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, quickSidecar)})
@@ -146,7 +150,7 @@ func TestBusyMachine(t *testing.T) {
 		p := start(t, s, config)
 		live := dialLive(t, p.address(listenerName))
 		live.waitForRecords(p)
-		require.Regexp(t, `(?m)^recording +yes: `, c.ctl("status"))
+		waitFor(t, "the status to say that it records", func() bool { return recordingStatus.MatchString(c.ctl("status")) })
 		stops, goesOn := p.logged(cpuStops), p.logged(recordingGoesOn)
 
 		endLoad := g.keepBusy(t)
@@ -158,15 +162,13 @@ func TestBusyMachine(t *testing.T) {
 			require.Equal(t, stops+1, p.logged(cpuStops), "once, not with each poll")
 			require.Equal(t, goesOn, p.logged(recordingGoesOn))
 		}
-		waitFor(t, "the status to say why", func() bool {
-			return cpuStatus.MatchString(c.ctl("status"))
-		})
+		waitFor(t, "the status to say why not", func() bool { return cpuStatus.MatchString(c.ctl("status")) })
 
 		endLoad()
 		p.waitForMetric("l4dump_off_cpu", 0)
 		live.waitForRecords(p)
 		p.waitForLog(recordingGoesOn, goesOn+1)
-		waitFor(t, "the status to say that recording goes on", func() bool { return c.state().Recording })
+		waitFor(t, "the status to say that it records again", func() bool { return recordingStatus.MatchString(c.ctl("status")) })
 		live.finish(p)
 	})
 }
