@@ -42,8 +42,8 @@ func (a *allowance) owe(c *strategy.Capture, n int) {
 
 // share takes a share of the shared allowance, and reports whether there was one.
 func (a *allowance) share(now int64) bool {
-	const attempts = 8 // other workers write too; each of them that gets ahead has made progress
-	if now < a.retryAt {
+	const attempts = 8                                            // other workers write too; each of them that gets ahead has made progress
+	if now < a.retryAt && a.retryAt <= now+strategy.BudgetShare { // later than that, the clock was set back
 		return false
 	}
 	for range attempts {

@@ -35,7 +35,8 @@ type companion struct {
 
 	cas      uint32         // of the shared answer that state is from
 	state    strategy.State // the last answer; its global strategy stays in force while the companion is silent
-	measured int64          // when its usage was measured, in nanoseconds since the Unix epoch
+	usage    strategy.Usage // the last one that was measured
+	measured int64          // when it was, in nanoseconds since the Unix epoch
 	reading  uint64         // counts the answers with usage, so that each counts once for a fuse
 }
 
@@ -66,7 +67,7 @@ func (c *companion) poll(v *vm, s *strategy.Sidecar, now int64) {
 		c.answer(v, bodySize, s.StaleAfter)
 	})
 	if err != nil {
-		c.result(v, pollUnreachable, "call cluster "+c.cluster+": "+err.Error())
+		c.result(v, pollUnreachable, "cluster "+c.cluster+" cannot be called", err.Error())
 		return
 	}
 	c.askedUntil = now + s.Timeout.Nanoseconds()
@@ -94,22 +95,22 @@ func (c *companion) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds
 		if status == "" {
 			status = "none"
 		}
-		c.result(v, pollUnreachable, "no answer from cluster "+c.cluster+" (status "+record.Printable(status)+")")
+		c.result(v, pollUnreachable, "no answer from cluster "+c.cluster+" (status "+status+")", "")
 		return
 	}
+	answer := "the answer of cluster " + c.cluster
 	if bodySize > maxStateBytes {
-		c.result(v, pollInvalid, "the answer of cluster "+c.cluster+" is too large")
+		c.result(v, pollInvalid, answer+" is too large", "")
 		return
 	}
 	body, err := abi.HTTPCallBody(bodySize)
 	if err != nil {
-		c.result(v, pollInvalid, "read the answer of cluster "+c.cluster+": "+err.Error())
+		c.result(v, pollInvalid, answer+" cannot be read", err.Error())
 		return
 	}
 	state, err := strategy.ParseState(body)
 	if err != nil {
-		c.result(v, pollInvalid, "the answer of cluster "+c.cluster+" is not the companion's: "+
-			record.Printable(err.Error()))
+		c.result(v, pollInvalid, answer+" is not the companion's", err.Error())
 		return
 	}
 	var received [8]byte
@@ -118,22 +119,29 @@ func (c *companion) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds
 	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), cas) // where another VM was faster, its answer stays
 	switch {
 	case !state.Measured:
-		c.result(v, pollUnmeasured, "the companion has not measured yet")
+		c.result(v, pollUnmeasured, "the companion has not measured yet", "")
 	case state.Age > staleAfter:
-		c.result(v, pollUnmeasured, "the companion's last measurement is too old")
+		c.result(v, pollUnmeasured, "the companion's last measurement is too old", "")
 	default:
-		c.result(v, pollOK, "the companion reports")
+		c.result(v, pollOK, "the companion reports", "")
 	}
 }
 
-// result counts a poll and says so where it is another result than the last one.
-func (c *companion) result(v *vm, r pollResult, text string) {
+// result counts a poll, and says what became of it where that is another thing than the last time. detail may differ
+// from poll to poll.
+func (c *companion) result(v *vm, r pollResult, what, detail string) {
 	v.metrics.polls[r]++
+	if !v.first(c.stateKey, what) {
+		return
+	}
 	level := abi.LevelWarn
 	if r == pollOK {
 		level = abi.LevelInfo
 	}
-	v.say(level, c.stateKey, text)
+	if detail != "" {
+		what += ": " + detail
+	}
+	v.Log(level, []byte("l4dump: "+record.Printable(what)))
 }
 
 // load takes over the shared answer where it is a new one.
@@ -148,6 +156,7 @@ func (c *companion) load() {
 	}
 	c.cas, c.state = cas, state
 	if state.Measured {
+		c.usage = state.Usage
 		c.measured = int64(uint64Of(value[:8])) - state.Age.Nanoseconds()
 		c.reading++
 	}

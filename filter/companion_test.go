@@ -8,7 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 
+	"l4dump/internal/abi"
 	"l4dump/record"
+	"l4dump/strategy"
 )
 
 const guarded = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"capture":{"unit":"connections"},` +
@@ -206,6 +208,99 @@ func TestBadCompanions(t *testing.T) {
 			require.Contains(t, r.GetInfoLogs(), "l4dump: the companion reports")
 		})
 	}
+}
+
+// TestFaultsAreSaidOnce has another service on the companion's port, whose answer is never the same.
+func TestFaultsAreSaidOnce(t *testing.T) {
+	r := newRig(t, guarded)
+	r.Tick()
+	for i := range 20 {
+		r.answer("200", fmt.Sprintf(`{"served":%d}`, i))
+		r.wait(second)
+		r.answer("200", fmt.Sprintf(`{"version":%d}`, i+2))
+		r.wait(second)
+	}
+	require.Equal(t, []string{"l4dump: the answer of cluster companion is not the companion's: version: want 1"}, r.GetWarnLogs())
+}
+
+// TestReadingsNotTicks has a plugin look at one answer several times: it is one reading.
+func TestReadingsNotTicks(t *testing.T) {
+	r := newRig(t, guarded)
+	p := r.vm.newest["recorder\x00root"]
+	r.Tick()
+	for _, row := range []struct {
+		cpu  int
+		want strategy.Reason
+	}{{90, strategy.CPULimit}, {79, strategy.CPULimit}, {79, strategy.Recorded}} {
+		r.answer("200", state(row.cpu, 1, 0, "null"))
+		for range 4 {
+			r.wait(second / 4)
+			require.Equal(t, row.want, p.fuse.Reason())
+		}
+	}
+}
+
+// TestUnmeasuredIsNoReading has an answer without usage come after the fuse has opened: nothing says that it may close.
+func TestUnmeasuredIsNoReading(t *testing.T) {
+	r := newRig(t, guarded)
+	p := r.vm.newest["recorder\x00root"]
+	r.Tick()
+	r.answer("200", state(90, 1, 0, "null"))
+	p.companion.load() // another plugin of the VM is first with both answers
+	_, cas, err := abi.SharedData(p.companion.stateKey)
+	require.NoError(t, err)
+	require.NoError(t, abi.SetSharedData(p.companion.stateKey, []byte("01234567"+`{"version":1,"usage":null}`), cas))
+	p.companion.load()
+	p.refresh()
+	require.Equal(t, strategy.CPULimit, p.fuse.Reason())
+}
+
+func TestStaleAfterTheClockWasSetBack(t *testing.T) {
+	r := newRig(t, guarded)
+	p := r.vm.newest["recorder\x00root"]
+	r.Tick()
+	r.answer("200", state(1, 1, 0, "null"))
+	r.Tick()
+	require.Equal(t, strategy.Recorded, p.allowed(r.now))
+	require.Equal(t, strategy.Recorded, p.allowed(r.now-second))
+	require.Equal(t, strategy.UsageUnknown, p.allowed(r.now-second-1))
+}
+
+// TestPollsDoNotPileUp has an answer that takes longer than a poll interval.
+func TestPollsDoNotPileUp(t *testing.T) {
+	r := newRig(t, strings.Replace(guarded, `"250ms"`, `"3s"`, 1))
+	polls := func() int { return len(r.GetCalloutAttributesFromContext(proxytest.PluginContextID)) }
+	r.Tick()
+	for range 2 {
+		r.wait(second)
+		require.Equal(t, 1, polls())
+	}
+	r.wait(second) // the timeout: the answer will not come
+	require.Equal(t, 2, polls())
+	r.answer("200", state(1, 1, 0, "null"))
+	r.wait(second)
+	require.Equal(t, 3, polls(), "an answer ends the waiting")
+
+	t.Run("a replaced plugin does not poll", func(t *testing.T) {
+		p := r.vm.newest["recorder\x00root"]
+		p.replacedAt = r.now
+		r.answer("200", state(1, 1, 0, "null"))
+		r.wait(second)
+		require.Equal(t, 3, polls())
+	})
+}
+
+// TestOffBeforeTheFirstByte has a connection that was selected, and that was forced off before it had a record.
+func TestOffBeforeTheFirstByte(t *testing.T) {
+	r := newRig(t, guarded)
+	r.Tick()
+	r.answer("200", state(1, 1, 0, "null"))
+	r.wait(second)
+	id := r.connect()
+	r.answer("200", state(1, 1, 0, `{"switch":"FORCE_OFF"}`))
+	r.wait(second)
+	r.done(id)
+	require.Empty(t, r.lines())
 }
 
 // TestOnePollForAllVMs has four VMs tick at their own moments with one shared data space.

@@ -191,11 +191,11 @@ func (c *connection) open() {
 	if p.config.Output.Format == strategy.FormatLayotto {
 		return
 	}
-	mtls := abi.Property("connection", "mtls")
+	mtls := property("connection", "mtls")
 	open := record.Open{
 		Unit:        string(p.config.Capture.Unit),
 		Started:     c.started,
-		MTLS:        len(mtls) == 1 && mtls[0] != 0,
+		MTLS:        mtls != "" && mtls != "\x00",
 		ProxyConn:   uint64Of(abi.Property("connection", "id")),
 		Source:      property("source", "address"),
 		Destination: destination,
@@ -208,24 +208,24 @@ func (c *connection) open() {
 
 func (c *connection) writeEnd(d record.Direction) {
 	p := c.plugin
-	if !c.writesLedger() {
+	if !c.ledger() {
 		return
 	}
 	p.vm.line = record.AppendEnd(p.vm.line[:0], &c.header, d, c.streams[d].seen)
 	c.writeAnyway()
 }
 
-// writesLedger prepares for an end or close record and reports whether to write it: for each connection that has an
-// open record, and for each that was selected whole, even if no byte of it passed.
-func (c *connection) writesLedger() bool {
+// ledger makes ready for an end or close record, and reports whether one is due: for each connection with an open
+// record, which is written now for one that was selected whole and of which no byte has passed.
+func (c *connection) ledger() bool {
 	p := c.plugin
 	if p.config.Output.Format == strategy.FormatLayotto || p.hidden {
 		return false
 	}
 	now := p.vm.Now()
 	c.header.Time = now
-	if !c.opened && p.config.Capture.Unit == strategy.UnitConnections &&
-		c.selected == strategy.Recorded && p.allowed(now) == strategy.Recorded {
+	whole := p.config.Capture.Unit == strategy.UnitConnections && c.selected == strategy.Recorded
+	if whole && p.allowed(now) == strategy.Recorded {
 		c.open()
 	}
 	return c.opened
@@ -238,7 +238,7 @@ func (c *connection) close(by string) {
 	}
 	c.closed = true
 	p := c.plugin
-	if c.writesLedger() {
+	if c.ledger() {
 		closed := record.Close{
 			By: by, Downstream: c.streams[record.Downstream].ledger(), Upstream: c.streams[record.Upstream].ledger(),
 		}

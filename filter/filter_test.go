@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"l4dump/internal/abi"
@@ -287,6 +288,39 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+// TestRecordsOnAccount has so many short connections that their open and close records spend what data then lacks.
+func TestRecordsOnAccount(t *testing.T) {
+	r := newRig(t, on(`"unit":"connections","max_bytes_per_second":10000,"max_lines_per_second":0`, ``))
+	for range 50 {
+		r.done(r.connect())
+	}
+	require.Len(t, r.records(), 100)
+	id := r.connect()
+	kept := func() uint64 {
+		r.now += second / 10
+		before := r.streams[id].(*connection).kept
+		r.downstream(id, strings.Repeat("x", 5000))
+		return r.streams[id].(*connection).kept - before
+	}
+	debt := 0
+	for kept() == 0 {
+		debt++
+	}
+	require.InDelta(t, 10, debt, 2, "a second's allowance is owed, not more")
+	require.InDelta(t, 1000, kept(), 200, "and paid back once")
+}
+
+func TestBudgetAfterTheClockWasSetBack(t *testing.T) {
+	r := newRig(t, on(`"unit":"bytes","max_bytes_per_second":10000`, ``))
+	id := r.connect()
+	r.downstream(id, strings.Repeat("x", 50_000)) // all is spent
+	r.downstream(id, "y")
+	before := r.streams[id].(*connection).kept
+	r.now -= 3600 * second
+	r.downstream(id, strings.Repeat("x", 500))
+	require.Equal(t, before+500, r.streams[id].(*connection).kept)
+}
+
 // TestLineBudget has reads so small that their lines, not their bytes, are what costs.
 func TestLineBudget(t *testing.T) {
 	r := newRig(t, on(`"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":100`, ``))
@@ -414,11 +448,72 @@ func TestConfigurations(t *testing.T) {
 	r.downstream(r.connect(), "x")
 	require.Len(t, r.records(), 2, "recorded by the last valid configuration")
 
+	r.configure(`[]`)
+	r.downstream(r.connect(), "x")
+	require.Len(t, r.records(), 2, "and after another one that is not valid")
+
 	r.configure(`{}`)
 	r.Tick()
 	require.Equal(t, uint64(1), r.gauge("configuration_valid"))
 	r.downstream(r.connect(), "x")
 	require.Empty(t, r.lines())
+}
+
+func TestNeverValidHasNoCompanion(t *testing.T) {
+	r := newRig(t, `[]`)
+	r.Tick()
+	require.Empty(t, r.GetCalloutAttributesFromContext(proxytest.PluginContextID), "a global ON could switch it on")
+}
+
+func TestVMStartsOnce(t *testing.T) {
+	r := newRig(t, `{}`)
+	counters := len(r.vm.metrics.counters)
+	random := uint64(1)
+	r.vm.Random = func() uint64 { random++; return random }
+	require.Equal(t, types.OnVMStartStatusOK, r.StartVM()) // as Envoy does for each plugin
+	require.Len(t, r.vm.metrics.counters, counters)
+	require.Equal(t, uint64(testVM), r.vm.id)
+}
+
+// TestRollback has a configuration come back while a connection still had it: the proxy then goes on with its root
+// context, without configuring it again.
+func TestRollback(t *testing.T) {
+	r := newRig(t, on(``, ``))
+	first := r.vm.newest["recorder\x00root"]
+	r.configure(`{}`)
+	second := r.vm.newest["recorder\x00root"]
+	require.True(t, second.OnPluginDone())
+	require.Same(t, first, r.vm.newest["recorder\x00root"])
+	require.Zero(t, first.replacedAt)
+	first.OnTick()
+	require.Equal(t, uint64(1), r.gauge("window_open"))
+}
+
+// TestGaugesOfSeveral has a valid and an invalid configuration in use, under different names.
+func TestGaugesOfSeveral(t *testing.T) {
+	r := newRig(t, on(``, ``))
+	other := r.vm.NewPluginContext(2).(*plugin)
+	require.NoError(t, r.SetProperty([]string{"plugin_name"}, []byte("other")))
+	other.OnPluginStart(0)
+	other.valid = false
+	r.Tick()
+	require.Zero(t, r.gauge("configuration_valid"))
+	require.Equal(t, uint64(1), r.gauge("window_open"))
+	require.Equal(t, uint64(1), r.gauge("off_switch_off"))
+	other.OnPluginDone()
+	r.Tick()
+	require.Equal(t, uint64(1), r.gauge("configuration_valid"))
+
+	t.Run("none is left", func(t *testing.T) {
+		require.True(t, r.FinishVM())
+		require.Equal(t, uint64(1), r.gauge("window_open"), "as it was: other VMs go on")
+	})
+}
+
+func TestWindowGaugeIsOffWithTheSwitch(t *testing.T) {
+	r := newRig(t, `{"resource_guard":"off"}`)
+	r.Tick()
+	require.Zero(t, r.gauge("window_open"))
 }
 
 // TestSameNames has two listeners whose plugins have the same name: that the second's configuration replaces the first's
@@ -439,7 +534,7 @@ func TestSameNames(t *testing.T) {
 	require.Equal(t, inert(), second.config)
 	require.Equal(t, strategy.SwitchOn, first.config.Strategy.Switch)
 	require.Equal(t, []string{
-		"l4dump: two configurations have the same name: give each plugin a name or a root_id of its own",
+		"l4dump: an older configuration of the same name is still in use: if two listeners have it, give each plugin a name of its own",
 	}, r.GetWarnLogs())
 	r.downstream(r.connect(), "x")
 	require.Empty(t, r.lines())

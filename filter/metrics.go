@@ -76,6 +76,9 @@ func (v *vm) handIn(now int64) {
 		c.metric.Add(*c.pending)
 		*c.pending = 0
 	}
+	if len(v.plugins) == 0 {
+		return // the VM in which a proxy tries a configuration ends while others go on
+	}
 	valid, window, fresh := true, false, false
 	var off [strategy.Reasons]bool
 	for p := range v.plugins {

@@ -14,7 +14,7 @@ import (
 // tick: every second, or more often where the companion is asked, so that all workers follow it soon.
 const (
 	maxTickMilliseconds = 1000
-	minTickMilliseconds = 100
+	minTickMilliseconds = 50
 	ticksPerPoll        = 4
 )
 
@@ -41,7 +41,6 @@ type plugin struct {
 	hidden    bool              // the proxy would not write the lines
 	companion *companion        // nil where the guard is off
 	fuse      strategy.Fuse
-	fuseState strategy.Reason
 	reading   uint64          // the companion's reading that the fuse has seen last, from 1
 	measured  int64           // when its usage was measured
 	stopped   strategy.Reason // why recording was said to have stopped, or Recorded
@@ -182,7 +181,7 @@ func (p *plugin) separate() {
 		other.refresh()
 	}
 	p.vm.say(abi.LevelWarn, p.name+"\x00name",
-		"two configurations have the same name: give each plugin a name or a root_id of its own")
+		"an older configuration of the same name is still in use: if two listeners have it, give each plugin a name of its own")
 }
 
 // NewHttpContext implements types.PluginContext: there is none.
@@ -212,6 +211,12 @@ func (p *plugin) OnPluginDone() bool {
 	if p.vm.newest[p.name] == p {
 		delete(p.vm.newest, p.name)
 	}
+	for other := range p.vm.plugins {
+		if other.successor == p { // a configuration was rolled back to one that still had connections
+			other.replacedAt, other.successor = 0, nil
+			p.vm.newest[p.name] = other
+		}
+	}
 	p.vm.handIn(p.vm.Now())
 	return true
 }
@@ -228,7 +233,7 @@ func (p *plugin) refresh() {
 	p.effective, p.reason = strategy.Merge(p.config.Strategy, c.state.Global)
 	if p.reading != c.reading {
 		p.reading, p.measured = c.reading, c.measured
-		p.fuseState = p.fuse.Read(c.state.Usage, p.effective, p.config.Fuse)
+		p.fuse.Read(c.usage, p.effective, p.config.Fuse)
 	}
 }
 
@@ -256,8 +261,16 @@ func (p *plugin) sayStopped(now int64) {
 
 // unwatched reports whether a companion should report on the usage and none has, lately. Allocation-free.
 func (p *plugin) unwatched(now int64) bool {
-	return p.companion != nil && (p.reading == 0 || now-p.measured > p.config.Sidecar.StaleAfter.Nanoseconds())
+	if p.companion == nil {
+		return false
+	}
+	age := now - p.measured
+	return p.reading == 0 || age > p.config.Sidecar.StaleAfter.Nanoseconds() || age < -clockStep
 }
+
+// clockStep is how far ahead a reading may be, in nanoseconds; one that is further ahead is from before the clock was
+// set back.
+const clockStep = 1_000_000_000
 
 // allowed returns why nothing is recorded at now whether or not a window is open, or Recorded. Allocation-free.
 func (p *plugin) allowed(now int64) strategy.Reason {
@@ -266,8 +279,8 @@ func (p *plugin) allowed(now int64) strategy.Reason {
 		return p.reason
 	case p.unwatched(now):
 		return strategy.UsageUnknown
-	case p.fuseState != strategy.Recorded:
-		return p.fuseState
+	case p.fuse.Reason() != strategy.Recorded:
+		return p.fuse.Reason()
 	case p.hidden:
 		return strategy.LogLevel
 	}

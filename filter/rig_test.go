@@ -95,8 +95,8 @@ func (r *rig) host(config string) {
 func (r *rig) configure(config string) {
 	r.reset()
 	r.host(config)
-	r.vm.metrics = metrics{}
-	r.vm.metrics.define()
+	r.vm.started, r.vm.metrics = false, metrics{} // the new emulator has no metrics yet
+	require.Equal(r.t, types.OnVMStartStatusOK, r.StartVM())
 	require.Equal(r.t, types.OnPluginStartStatusOK, r.StartPlugin())
 }
 

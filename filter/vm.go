@@ -31,6 +31,7 @@ func ProxyOptions() Options {
 type vm struct {
 	types.DefaultVMContext
 	Options
+	started     bool
 	id          uint64 // drawn at random; part of every connection's identifier
 	connections uint64 // counts all of them
 	metrics     metrics
@@ -51,10 +52,13 @@ func New(o Options) types.VMContext {
 	}
 }
 
-// OnVMStart implements types.VMContext.
+// OnVMStart implements types.VMContext. Envoy calls it for every plugin; the VM starts with the first.
 func (v *vm) OnVMStart(int) types.OnVMStartStatus {
-	v.id = v.Random()
-	v.metrics.define()
+	if !v.started {
+		v.started = true
+		v.id = v.Random()
+		v.metrics.define()
+	}
 	return types.OnVMStartStatusOK
 }
 

@@ -19,8 +19,8 @@ const (
 // want is not given: it would only tear reads into small pieces.
 func TakeBudget(spentUntil, now, want int64) (granted, newSpentUntil int64) {
 	start := max(spentUntil, now-BudgetBurst)
-	if start > now+2*maxDebt {
-		start = now // the clock was set back
+	if start > now+maxDebt {
+		start = now - BudgetBurst // the clock was set back: what was spent by then is forgotten
 	}
 	granted = min(want, now-start)
 	if granted <= 0 || granted < want/4 {

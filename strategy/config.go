@@ -1,6 +1,6 @@
 // Package strategy decides what is recorded: the plugin's configuration, the merge of the application's strategy with
 // the global one, sampling windows, the fuse on CPU and memory, and the budget. It is pure: time, usage and shared
-// state come in as values. The plugin links it, so it uses jsontext and small standard packages only.
+// state come in as values. The plugin links it, so it uses few and small standard packages.
 package strategy
 
 // Config is the plugin's configuration: the JSON object that Parse reads.
@@ -100,16 +100,20 @@ const (
 	MinLineBytes = 2048
 	MaxLineBytes = 65536
 
-	MinPollInterval = 100 // milliseconds
+	MinPollInterval = 200 // milliseconds
 	MaxPollInterval = 60_000
 	MinTimeout      = 10
 	MaxTimeout      = 10_000
+	MinStaleAfter   = 400
 	MaxStaleAfter   = 600_000
 	MaxNameBytes    = 256
 
 	MaxFuseMargin   = 50
 	MaxFuseReadings = 100
 )
+
+// pollsUntilStale is how many polls the default of Sidecar.StaleAfter waits for, where that is more than 5 s.
+const pollsUntilStale = 5
 
 // DefaultConfig is the configuration of an empty object: Layotto's defaults, and off.
 func DefaultConfig() Config {

@@ -13,10 +13,13 @@ type Fuse struct {
 	good   int // readings in a row under the limits, while open
 }
 
-// Read takes a new reading and returns Recorded, CPULimit or MemoryLimit. The fuse opens where usage is at its limit or
+// Reason returns why the fuse is open, CPULimit or MemoryLimit, or Recorded.
+func (f *Fuse) Reason() Reason { return f.reason }
+
+// Read takes a new reading. The fuse opens where usage is at its limit or
 // over it. It closes again when both are c.Margin points under their limits, or after c.Readings readings in a row
 // under the limits.
-func (f *Fuse) Read(u Usage, s Strategy, c FuseConfig) Reason {
+func (f *Fuse) Read(u Usage, s Strategy, c FuseConfig) {
 	switch {
 	case u.CPU >= s.CPUMaxRate:
 		f.reason, f.good = CPULimit, 0
@@ -29,5 +32,4 @@ func (f *Fuse) Read(u Usage, s Strategy, c FuseConfig) Reason {
 			*f = Fuse{}
 		}
 	}
-	return f.reason
 }

@@ -67,15 +67,20 @@ func (p *parser) strategy(s *Strategy, global bool) value {
 }
 
 func (p *parser) sidecar(s *Sidecar) value {
+	given := false
+	staleAfter := p.duration(&s.StaleAfter, MinStaleAfter, MaxStaleAfter)
 	return p.object([]member{
 		{"cluster", p.name(&s.Cluster)},
 		{"poll_interval", p.duration(&s.PollInterval, MinPollInterval, MaxPollInterval)},
 		{"timeout", p.duration(&s.Timeout, MinTimeout, MaxTimeout)},
-		{"stale_after", p.duration(&s.StaleAfter, MinPollInterval, MaxStaleAfter)},
+		{"stale_after", func(path string) { given = true; staleAfter(path) }},
 	}, func(path string) {
-		if s.StaleAfter < s.PollInterval {
+		if !given {
+			s.StaleAfter = max(s.StaleAfter, pollsUntilStale*s.PollInterval)
+		}
+		if s.StaleAfter < 2*s.PollInterval { // a reading must outlive the poll that follows it
 			p.fault(join(path, "stale_after"),
-				"want at least poll_interval ("+s.PollInterval.String()+"), got "+s.StaleAfter.String())
+				"want at least twice poll_interval ("+s.PollInterval.String()+"), got "+s.StaleAfter.String())
 		}
 	})
 }

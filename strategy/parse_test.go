@@ -48,6 +48,14 @@ func TestParseEveryKey(t *testing.T) {
 	}, got)
 }
 
+func TestStaleAfterFollowsThePollInterval(t *testing.T) {
+	for interval, want := range map[string]Milliseconds{"200ms": 5000, "1s": 5000, "1001ms": 5005, "60s": 300_000} {
+		got, err := Parse([]byte(`{"sidecar":{"poll_interval":"` + interval + `"}}`))
+		require.NoError(t, err)
+		require.Equal(t, want, got.Sidecar.StaleAfter, interval)
+	}
+}
+
 func TestDirectionsByUnit(t *testing.T) {
 	for _, row := range []struct {
 		name                 string
@@ -81,9 +89,9 @@ func TestBounds(t *testing.T) {
 		line     = `output.max_line_bytes: want a whole number from 2048 to 65536, got `
 		margin   = `fuse.margin: want a number from 0 to 50, got `
 		readings = `fuse.readings: want a whole number from 1 to 100, got `
-		poll     = `sidecar.poll_interval: want a duration from "100ms" to "60s", got `
+		poll     = `sidecar.poll_interval: want a duration from "200ms" to "60s", got `
 		timeout  = `sidecar.timeout: want a duration from "10ms" to "10s", got `
-		stale    = `sidecar.stale_after: want a duration from "100ms" to "600s", got `
+		stale    = `sidecar.stale_after: want a duration from "400ms" to "600s", got `
 		cluster  = `sidecar.cluster: want a name of 1 to 256 bytes, got `
 	)
 	for _, row := range []struct {
@@ -136,8 +144,8 @@ func TestBounds(t *testing.T) {
 		{"readings under", `{"fuse":{"readings":0}}`, readings + "0"},
 		{"readings most", `{"fuse":{"readings":100}}`, ""},
 		{"readings over", `{"fuse":{"readings":101}}`, readings + "101"},
-		{"poll least", `{"sidecar":{"poll_interval":"100ms"}}`, ""},
-		{"poll under", `{"sidecar":{"poll_interval":"99ms"}}`, poll + `"99ms"`},
+		{"poll least", `{"sidecar":{"poll_interval":"200ms"}}`, ""},
+		{"poll under", `{"sidecar":{"poll_interval":"199ms"}}`, poll + `"199ms"`},
 		{"poll over", `{"sidecar":{"poll_interval":"61s"}}`, poll + `"61s"`},
 		{"poll without a unit", `{"sidecar":{"poll_interval":"1000"}}`, poll + `"1000"`},
 		{"poll without a number", `{"sidecar":{"poll_interval":"s"}}`, poll + `"s"`},
@@ -148,8 +156,10 @@ func TestBounds(t *testing.T) {
 		{"timeout over", `{"sidecar":{"timeout":"10001ms"}}`, timeout + `"10001ms"`},
 		{"stale most", `{"sidecar":{"stale_after":"10m"}}`, ""},
 		{"stale over", `{"sidecar":{"stale_after":"601s"}}`, stale + `"601s"`},
-		{"stale at poll", `{"sidecar":{"stale_after":"1s"}}`, ""},
-		{"stale under poll", `{"sidecar":{"stale_after":"999ms"}}`, `sidecar.stale_after: want at least poll_interval (1s), got 999ms`},
+		{"stale least", `{"sidecar":{"poll_interval":"200ms","stale_after":"400ms"}}`, ""},
+		{"stale under", `{"sidecar":{"poll_interval":"200ms","stale_after":"399ms"}}`, stale + `"399ms"`},
+		{"stale at two polls", `{"sidecar":{"stale_after":"2s"}}`, ""},
+		{"stale under two polls", `{"sidecar":{"stale_after":"1999ms"}}`, `sidecar.stale_after: want at least twice poll_interval (1s), got 1999ms`},
 		{"cluster most", `{"sidecar":{"cluster":"` + strings.Repeat("c", 256) + `"}}`, ""},
 		{"cluster over", `{"sidecar":{"cluster":"` + strings.Repeat("c", 257) + `"}}`, cluster + `"` + strings.Repeat("c", 63) + "..."},
 		{"cluster empty", `{"sidecar":{"cluster":""}}`, cluster + `""`},

@@ -113,6 +113,7 @@ func TestFuse(t *testing.T) {
 		{"closes after the readings", []Usage{{80, 0}, {79, 0}, {79, 0}, {79, 0}}, []Reason{CPULimit, CPULimit, CPULimit, Recorded}},
 		{"a bad one starts the count anew", []Usage{{80, 0}, {79, 0}, {79, 0}, {80, 0}, {79, 0}, {79, 0}}, []Reason{CPULimit, CPULimit, CPULimit, CPULimit, CPULimit, CPULimit}},
 		{"the margin is for both", []Usage{{80, 0}, {0, 65.1}, {0, 65}}, []Reason{CPULimit, CPULimit, Recorded}},
+		{"memory starts the count anew", []Usage{{80, 0}, {79, 0}, {79, 70}, {79, 0}, {79, 0}}, []Reason{CPULimit, CPULimit, MemoryLimit, MemoryLimit, MemoryLimit}},
 		{"from one limit to the other", []Usage{{80, 0}, {0, 70}, {0, 65}}, []Reason{CPULimit, MemoryLimit, Recorded}},
 		{"opens again", []Usage{{80, 0}, {10, 0}, {80, 0}}, []Reason{CPULimit, Recorded, CPULimit}},
 	} {
@@ -120,7 +121,8 @@ func TestFuse(t *testing.T) {
 			var f Fuse
 			var got []Reason
 			for _, u := range row.readings {
-				got = append(got, f.Read(u, s, c))
+				f.Read(u, s, c)
+				got = append(got, f.Reason())
 			}
 			require.Equal(t, row.want, got)
 		})
@@ -140,7 +142,8 @@ func TestTakeBudget(t *testing.T) {
 		{"spent ahead", now + 5, BudgetShare, 0, now + 5},
 		{"a quarter is left", now - BudgetShare/4, BudgetShare, BudgetShare / 4, now},
 		{"less than a quarter is left", now - BudgetShare/4 + 1, BudgetShare, 0, now - BudgetShare/4 + 1},
-		{"the clock was set back", now + 2*maxDebt + 1, BudgetShare, 0, now + 2*maxDebt + 1},
+		{"spent a second ahead", now + maxDebt, BudgetShare, 0, now + maxDebt},
+		{"the clock was set back", now + maxDebt + 1, BudgetShare, BudgetShare, now - BudgetBurst + BudgetShare},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			granted, next := TakeBudget(row.spentUntil, now, row.want)
