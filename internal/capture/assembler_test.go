@@ -461,6 +461,61 @@ func TestUnwantedBytes(t *testing.T) {
 	}
 }
 
+// TestUnitOfALogThatBeginsTooLate holds that what lies between windows is not taken for missing where the open record,
+// which says so, is.
+func TestUnitOfALogThatBeginsTooLate(t *testing.T) {
+	const late = "the log begins at its record 1: what came before is missing"
+	dropped := func(reason string) record.Ledger {
+		return record.Ledger{Seen: 16, Kept: 6, Dropped: []record.Drop{{Reason: reason, Bytes: 10}}}
+	}
+	for _, row := range []struct {
+		name   string
+		second record.UUID // the window after the gap
+		skip   uint64      // bytes in the gap of each direction
+		ledger record.Ledger
+		want   []string
+	}{
+		{"window changes", windowB, 10, dropped("window_closed"), []string{late}},
+		{"window changes, switched off between", windowB, 10, dropped("switch_off"), []string{late}},
+		{"window changes, over the budget", windowB, 10, dropped("budget"), []string{
+			late,
+			"the recorder dropped 10 bytes of downstream: budget 10",
+			"the recorder dropped 10 bytes of upstream: budget 10",
+		}},
+		{"ledger names windows", windowA, 0, dropped("window_closed"), []string{late}},
+		{"neither", windowA, 10, dropped("switch_off"), []string{
+			late,
+			"bytes 3-12 of downstream are not recorded: dropped by the recorder",
+			"bytes 3-12 of upstream are not recorded: dropped by the recorder",
+			"the recorder dropped 10 bytes of downstream: switch_off 10",
+			"the recorder dropped 10 bytes of upstream: switch_off 10",
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRecorder(connA)
+			r.step()
+			log := []string{r.data(record.Downstream, "123"), r.data(record.Upstream, "456")}
+			r.header.Window = row.second
+			r.offsets[0] += row.skip
+			r.offsets[1] += row.skip
+			log = append(log, r.data(record.Downstream, "789"), r.data(record.Upstream, "abc"))
+			log = append(log, r.closeWith(row.ledger, row.ledger))
+			got, _ := decode(t, Options{}, logOf(log))
+			require.Equal(t, row.want, texts(got.faults))
+			require.Len(t, got.records, len(log))
+		})
+	}
+	t.Run("only the other direction's ledger names windows", func(t *testing.T) {
+		r := newRecorder(connA)
+		r.step()
+		log := []string{r.data(record.Downstream, "123456"), r.closeWith(dropped("switch_off"), record.Ledger{
+			Seen: 1, Dropped: []record.Drop{{Reason: "window_closed", Bytes: 1}},
+		})}
+		got, _ := decode(t, Options{}, logOf(log))
+		require.Equal(t, []string{late}, texts(got.faults))
+	})
+}
+
 // TestGapAfterALoss holds that a loss explains the next gap of a direction only.
 func TestGapAfterALoss(t *testing.T) {
 	r := newRecorder(connA)

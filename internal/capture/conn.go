@@ -18,7 +18,9 @@ type conn struct {
 	lost     []span // records that were declared missing, the last maxSpans of them
 	lossy    bool   // there were such records
 
-	inWindows bool // its unit of capture is "bytes": nothing is recorded between windows
+	inWindows bool        // its unit of capture is "bytes": nothing is recorded between windows
+	hasOpen   bool        // the open record said so; else it is inferred
+	window    record.UUID // of the record that was handed on last
 
 	last   record.Header // of the latest record that was seen
 	lastAt Place

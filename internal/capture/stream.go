@@ -2,6 +2,7 @@ package capture
 
 import (
 	"hash/maphash"
+	"slices"
 
 	"l4dump/record"
 	"l4dump/strategy"
@@ -10,9 +11,8 @@ import (
 // fits holds a record against what was recorded of its connection before and reports what is wrong. It is false where
 // the record must not be handed on.
 func (a *Assembler) fits(c *conn, e *entry) bool {
+	c.learnUnit(e)
 	switch e.Kind {
-	case record.KindOpen:
-		c.inWindows = e.Open.Unit == string(strategy.UnitBytes)
 	case record.KindData:
 		return a.dataFits(c, &c.streams[e.Direction], e)
 	case record.KindEnd:
@@ -22,6 +22,25 @@ func (a *Assembler) fits(c *conn, e *entry) bool {
 		a.checkLedger(c, e, record.Upstream, &e.Close.Upstream)
 	}
 	return true
+}
+
+// learnUnit takes the unit of capture from the open record. Where that is missing, a window that changes or closes
+// gives it away: whole connections stay in the window in which they began.
+func (c *conn) learnUnit(e *entry) {
+	changed := c.window != e.Window && c.window != record.UUID{}
+	c.window = e.Window
+	switch {
+	case e.Kind == record.KindOpen:
+		c.inWindows, c.hasOpen = e.Open.Unit == string(strategy.UnitBytes), true
+	case c.hasOpen:
+	case changed, e.Kind == record.KindClose && (hasWindows(&e.Close.Downstream) || hasWindows(&e.Close.Upstream)):
+		c.inWindows = true
+	}
+}
+
+// hasWindows reports whether a ledger counts bytes between windows.
+func hasWindows(l *record.Ledger) bool {
+	return slices.ContainsFunc(l.Dropped, func(d record.Drop) bool { return d.Reason == strategy.WindowClosed.String() })
 }
 
 func (a *Assembler) dataFits(c *conn, s *stream, e *entry) bool {
