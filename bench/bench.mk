@@ -2,7 +2,7 @@
 BENCH_FLAGS :=
 
 .PHONY: bench
-bench: bench-hex bench-decode bench-start bench-sidecar bench-pingpong bench-throughput ## all measurements, some 10 minutes
+bench: bench-hex bench-decode bench-start bench-sidecar bench-pingpong bench-throughput ## all measurements, some 12 minutes
 
 .PHONY: bench-throughput
 bench-throughput: build envoy ## stream through one worker, with and without the plugin or Envoy's tap

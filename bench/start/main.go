@@ -18,7 +18,7 @@ import (
 
 func main() {
 	var b bench
-	program := command.Program{Name: "start", Rounds: 5, Register: b.register, Measure: b.measure}
+	program := command.Program{Name: "start", Rounds: 3, Register: b.register, Measure: b.measure}
 	os.Exit(program.Run(os.Stdout, os.Stderr, os.Args[1:]))
 }
 
