@@ -8,7 +8,7 @@ func load32(p *byte) uint32 { return *(*uint32)(unsafe.Pointer(p)) }
 func load64(p *byte) uint64 { return *(*uint64)(unsafe.Pointer(p)) }
 
 // HexTurn is how many bytes the hex loop takes in a turn, and what a line's payload is best a multiple of: in
-// WebAssembly a turn costs about as much as eight bytes.
+// WebAssembly a turn costs about as much as four bytes.
 const HexTurn = 64
 
 // appendHex appends payload in lower-case hex digits and returns the extended slice. It is the plugin's hot loop
