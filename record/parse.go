@@ -51,6 +51,7 @@ func Parse(text, buf []byte) (Record, int, error) {
 	s.literal("][")
 	r.Port = uint16(s.uint(1<<16 - 1))
 	s.literal(mark)
+	s.marked = s.err == nil
 	s.kind(&r.Kind)
 	s.literal(" conn=")
 	r.Conn.VM = s.hex(16, 16)
@@ -93,9 +94,10 @@ const maxUint = 1<<64 - 1
 
 // scanner reads a record from left to right. After the first fault it stays where it is.
 type scanner struct {
-	text []byte
-	next int
-	err  error
+	text   []byte
+	next   int
+	marked bool // the mark has been read
+	err    error
 }
 
 // fail notes the first fault: a record whose end is missing is cut, another is malformed.
@@ -104,9 +106,23 @@ func (s *scanner) fail() {
 		return
 	}
 	s.err = ErrMalformed
-	if s.next >= len(s.text) || !bytes.Contains(s.text, []byte(sumKey)) {
+	if s.next >= len(s.text) || s.marked && !s.hasEnd() {
 		s.err = ErrCut
 	}
+}
+
+// maxRecordBytes is how far a record's end is looked for: no line that a recorder writes is longer.
+const maxRecordBytes = 64 << 10
+
+// hasEnd reports whether the field of the checksum comes next, has begun, or follows before the next record. It looks
+// no further, so that a line of many damaged records is not searched to its end for each of them.
+func (s *scanner) hasEnd() bool {
+	end := min(s.next+maxRecordBytes, len(s.text))
+	if next := bytes.Index(s.text[s.next:end], []byte(mark)); next >= 0 {
+		end = s.next + next
+	}
+	start := max(0, s.next-len(sumKey)-len("01234567"))
+	return bytes.Contains(s.text[start:end], []byte(sumKey))
 }
 
 // try moves over want where it comes next.

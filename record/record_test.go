@@ -143,6 +143,13 @@ func TestParseFaults(t *testing.T) {
 		{"length beyond everything", data("length=7", "length=18446744073709551616"), ErrMalformed},
 		{"sequence number of another line", data("seq=7", "seq=8"), ErrSum},
 		{"payload of another line", data("68656c", "68656d"), ErrSum},
+		{"checksum changed to another character", data("sum=48498a9a", "sum=4849_a9a"), ErrMalformed},
+		{"field missing before the checksum", data(" data=68656c6c6f00ff", ""), ErrMalformed},
+		{"window changed", data("[0193577d", "[0193577x"), ErrMalformed},
+		{"cut before another record", rows[2].text[:120] + rows[2].text, ErrCut},
+		{"cut behind the mark before another record", rows[2].text[:50] + rows[2].text, ErrCut},
+		{"checksum at the longest record's end", endingAt(maxRecordBytes), ErrMalformed},
+		{"checksum behind the longest record's end", endingAt(maxRecordBytes + 1), ErrCut},
 		{"key in another order", data("direction=upstream offset=4096", "offset=4096 direction=upstream"), ErrMalformed},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -151,6 +158,12 @@ func TestParseFaults(t *testing.T) {
 			require.Equal(t, Record{}, record)
 		})
 	}
+}
+
+// endingAt returns a malformed record whose " sum=" ends n bytes behind its kind.
+func endingAt(n int) string {
+	head := prefix + " L4D1 "
+	return head + strings.Repeat("x", n-len(sumKey)) + sumKey
 }
 
 func TestFind(t *testing.T) {

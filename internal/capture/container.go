@@ -1,6 +1,9 @@
 package capture
 
-import "bytes"
+import (
+	"bytes"
+	"sort"
+)
 
 // text is one line as the proxy wrote it, with the places that its bytes come from.
 type text struct {
@@ -14,12 +17,9 @@ type part struct {
 	place Place
 }
 
-// place returns where byte i of the text stands.
+// place returns where byte i of the text stands. A line may have as many parts as bytes, and thousands of records.
 func (t *text) place(i int) Place {
-	k := len(t.parts) - 1
-	for k > 0 && t.parts[k].at > i {
-		k--
-	}
+	k := sort.Search(len(t.parts), func(k int) bool { return t.parts[k].at > i }) - 1
 	at := t.parts[k].place
 	at.Column += i - t.parts[k].at
 	return at

@@ -152,22 +152,19 @@ func (d *Decoder) decodeLine(line []byte) error {
 		return nil
 	}
 	found := false
+	var damages damages
 	for from := 0; ; {
 		start, damaged := record.Find(t.bytes, from)
 		if start < 0 {
 			break
 		}
 		found = true
-		if damaged {
-			d.damaged(ErrHead, t.place(start))
-			from = record.AfterMark(t.bytes, start)
-			continue
+		n, err := 0, ErrHead
+		if !damaged {
+			d.record, n, err = record.Parse(t.bytes[start:], d.payload[:0])
 		}
-		var n int
-		var err error
-		d.record, n, err = record.Parse(t.bytes[start:], d.payload[:0])
 		if err != nil {
-			d.damaged(err, t.place(start))
+			d.damaged(&damages, err, t.place(start))
 			from = record.AfterMark(t.bytes, start)
 			continue
 		}
@@ -179,6 +176,7 @@ func (d *Decoder) decodeLine(line []byte) error {
 			return err
 		}
 	}
+	d.moreDamaged(&damages)
 	if found {
 		return nil
 	}
@@ -205,8 +203,30 @@ func (d *Decoder) decodeOther(t text) error {
 	return nil
 }
 
-func (d *Decoder) damaged(err error, at Place) {
-	d.assembler.fault(Fault{Kind: FaultDamaged, Place: at, Err: err})
+// damages counts the damaged records of one line.
+type damages struct {
+	count int
+	more  Place // of the first that is not reported by itself
+}
+
+// maxLineDamages is how many damaged records of one line are reported one by one.
+const maxLineDamages = 8
+
+func (d *Decoder) damaged(line *damages, err error, at Place) {
+	line.count++
+	switch {
+	case line.count <= maxLineDamages:
+		d.assembler.fault(Fault{Kind: FaultDamaged, Place: at, Err: err})
+	case line.count == maxLineDamages+1:
+		line.more = at
+	}
+}
+
+// moreDamaged reports how many damaged records of a line were not reported one by one.
+func (d *Decoder) moreDamaged(line *damages) {
+	if more := line.count - maxLineDamages; more > 0 {
+		d.assembler.fault(Fault{Kind: FaultMoreDamage, Place: line.more, Records: uint64(more)})
+	}
 }
 
 func (d *Decoder) longLine(at Place) {

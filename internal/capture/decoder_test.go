@@ -218,7 +218,7 @@ func TestDamage(t *testing.T) {
 
 	t.Run("another record on the damaged line", func(t *testing.T) {
 		got, _ := decode(t, Options{}, logOf([]string{lines[0], data[:50] + data, lines[2], lines[3], lines[4], lines[5]}))
-		require.Equal(t, []string{"log:2:1: damaged: record is malformed"}, got.faults)
+		require.Equal(t, []string{"log:2:1: damaged: record is cut short"}, got.faults)
 		require.Equal(t, wantConversation.records, got.records)
 	})
 	t.Run("a number that no recorder reaches", func(t *testing.T) {
@@ -232,6 +232,43 @@ func TestDamage(t *testing.T) {
 		r.header.Seq = 1<<64 - 1
 		got, _ = decode(t, Options{}, logOf(append(conversation(connA), r.data(record.Downstream, "x"))))
 		require.Equal(t, []string{want}, got.faults)
+	})
+}
+
+// TestManyDamagedRecordsOnALine holds that one line cannot flood the report.
+func TestManyDamagedRecordsOnALine(t *testing.T) {
+	record := conversation(connA)[0]
+	damaged := record[:strings.Index(record, "open")] + "x"
+	full := (MaxLineBytes - len(record)) / len(damaged)
+	for _, row := range []struct {
+		name    string
+		damaged int
+		more    string
+	}{
+		{"at the maximum", maxLineDamages, ""},
+		{"exceeds the maximum by 1", maxLineDamages + 1, "1 more damaged record on this line"},
+		{"exceeds the maximum by 2", maxLineDamages + 2, "2 more damaged records on this line"},
+		{"a full line", full, fmt.Sprintf("%d more damaged records on this line", full-maxLineDamages)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			want := make([]string, 0, maxLineDamages+1)
+			for i := range maxLineDamages {
+				want = append(want, fmt.Sprintf("log:1:%d: damaged: record is cut short", 1+i*len(damaged)))
+			}
+			if row.more != "" {
+				want = append(want, fmt.Sprintf("log:1:%d: %s", 1+maxLineDamages*len(damaged), row.more))
+			}
+			want = append(want, "log:2:1: damaged: record is cut short")
+			got, stats := decode(t, Options{LossTimeout: time.Hour}, strings.Repeat(damaged, row.damaged)+record+"\n"+damaged+"\n")
+			require.Equal(t, want, got.faults)
+			require.Equal(t, Stats{Records: 1, Connections: 1, Faults: uint64(len(want))}, stats)
+		})
+	}
+	t.Run("marks without a head", func(t *testing.T) {
+		got, _ := decode(t, Options{}, strings.Repeat("] L4D1 ", maxLineDamages+2)+"\n")
+		require.Len(t, got.faults, maxLineDamages+1)
+		require.Equal(t, "log:1:1: damaged: record does not begin with its window and port", got.faults[0])
+		require.Equal(t, fmt.Sprintf("log:1:%d: 2 more damaged records on this line", 1+7*maxLineDamages), got.faults[maxLineDamages])
 	})
 }
 

@@ -11,10 +11,11 @@ import (
 // FaultKind is what is wrong with a dump.
 type FaultKind uint8
 
-// The kinds of faults, with the fields of Fault that they set besides Kind and Place. All but the first three belong
+// The kinds of faults, with the fields of Fault that they set besides Kind and Place. All but the first four belong
 // to a connection and set Header.
 const (
 	FaultDamaged    FaultKind = iota // a record that cannot be read: Err
+	FaultMoreDamage                  // Records that cannot be read, on a line that has many
 	FaultLongLine                    // a line longer than Bytes, skipped
 	FaultPartial                     // a part of a line in a container's log whose end never came
 	FaultLost                        // records First to Last are missing
@@ -43,6 +44,7 @@ type Fault struct {
 	First     uint64
 	Last      uint64 // included
 	Bytes     uint64
+	Records   uint64
 	Drops     []record.Drop
 	Err       error
 }
@@ -72,6 +74,8 @@ func (f *Fault) text() string {
 	switch f.Kind {
 	case FaultDamaged:
 		return "damaged: " + f.Err.Error()
+	case FaultMoreDamage:
+		return count(f.Records, "more damaged record") + " on this line"
 	case FaultLongLine:
 		return fmt.Sprintf("line is longer than %d bytes: skipped", f.Bytes)
 	case FaultPartial:

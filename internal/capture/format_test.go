@@ -34,6 +34,7 @@ func TestFormatDocument(t *testing.T) {
 			record.MaxAddressBytes, record.MaxSNIBytes, record.MaxPeerBytes),
 		fmt.Sprintf("%d records or %d MiB of payload", limits.HeldRecords, limits.HeldBytes>>20),
 		fmt.Sprintf("takes lines of up to %d MiB", MaxLineBytes>>20),
+		fmt.Sprintf("on one line, the first %d are reported", maxLineDamages),
 		fmt.Sprintf("(%d by default)", strategy.DefaultConfig().Output.MaxLineBytes),
 	} {
 		require.Contains(t, doc, want)

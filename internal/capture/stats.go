@@ -11,7 +11,7 @@ type Stats struct {
 	Records      uint64
 	Connections  uint64    // with a selected record; one that was forgotten and came back counts twice
 	Bytes        [2]uint64 // by record.Direction
-	Faults       uint64
+	Faults       uint64    // that were reported
 	LayottoLines uint64
 }
 
