@@ -61,11 +61,15 @@ func NewDecoder(handler Handler, options Options) *Decoder {
 }
 
 // Run decodes r, which name stands for in places, until it ends. Several inputs are decoded as one stream by several
-// calls, and Finish.
+// calls, and Finish. A line that breaks off in one goes on in the next only where their names say that a log was
+// rotated: both the same, or "x.log.1" and "x.log".
 //
 // A Read that blocks when ctx is canceled goes on in a goroutine of its own: the caller makes it return, as by closing
 // the file.
 func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
+	if !continues(d.name, name) {
+		d.unfinished()
+	}
 	d.name = name
 	d.lines.reset()
 	blocks := readBlocks(r)
@@ -90,11 +94,15 @@ func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
 
 // Finish ends the input: what is still held is handed on, what is still missing is lost.
 func (d *Decoder) Finish() error {
-	d.unwrapper.unfinished(func(at Place) { d.assembler.fault(Fault{Kind: FaultPartial, Place: at}) })
+	d.unfinished()
 	if err := d.assembler.Finish(d.options.LossTimeout == 0); err != nil {
 		return err
 	}
 	return d.handler.Flush()
+}
+
+func (d *Decoder) unfinished() {
+	d.unwrapper.unfinished(func(at Place) { d.assembler.fault(Fault{Kind: FaultPartial, Place: at}) })
 }
 
 // Stats returns the numbers so far.

@@ -328,18 +328,81 @@ func TestLineLength(t *testing.T) {
 	})
 }
 
+// TestSeveralInputs cuts a line in two, the parts of which stand in two inputs: they are one in a file that was rotated
+// only.
 func TestSeveralInputs(t *testing.T) {
 	lines := conversation(connA)
-	var c collector
-	d := NewDecoder(&c, Options{})
 	half := len(lines[2]) / 2
-	require.NoError(t, d.Run(context.Background(), strings.NewReader(
-		logOf(lines[:2])+criLine("stderr", "P", lines[2][:half])), "first"))
-	require.NoError(t, d.Run(context.Background(), strings.NewReader(
-		criLine("stderr", "F", lines[2][half:])+"\n"+logOf(lines[3:])), "second"))
-	require.NoError(t, d.Finish())
-	require.Empty(t, c.faults)
-	require.Equal(t, []string{"first:1:1", "first:2:1", "first:3:41", "second:2:1", "second:3:1", "second:4:1"}, c.places)
+	first := logOf(lines[:2]) + criLine("stderr", "P", lines[2][:half])
+	second := criLine("stderr", "F", lines[2][half:]) + "\n" + logOf(lines[3:])
+	for _, row := range []struct {
+		first, second string
+		joined        bool
+	}{
+		{"0.log", "0.log", true},
+		{"0.log.20261123-012345", "0.log", true},
+		{"0.log.20261122-012345", "0.log.20261123-012345", true},
+		{"/a/0.log.2", "/a/0.log.1", true},
+		{"/a/0.log.1", "/b/0.log", false},
+		{"0.log.1", "1.log", false},
+		{"0.log", "0.log.1", false},
+		{"0.log.", "0.log", false},
+		{"0.log.old", "0.log", false},
+		{"10.0.0.7", "10.0.0.8", false},
+		{"first", "second", false},
+	} {
+		t.Run(row.first+", "+row.second, func(t *testing.T) {
+			var c collector
+			d := NewDecoder(&c, Options{})
+			require.NoError(t, d.Run(t.Context(), strings.NewReader(first), row.first))
+			require.NoError(t, d.Run(t.Context(), strings.NewReader(second), row.second))
+			require.NoError(t, d.Finish())
+			if row.joined {
+				require.Empty(t, c.faults)
+				require.Equal(t, []string{
+					row.first + ":1:1", row.first + ":2:1", row.first + ":3:41",
+					row.second + ":2:1", row.second + ":3:1", row.second + ":4:1",
+				}, c.places)
+				return
+			}
+			require.Equal(t, []string{
+				row.first + ":3:41: the rest of a partial line is missing",
+				row.second + ":2:1: connection 9f0c6a1be3d2a417-2a: record 2 is missing",
+			}, c.faults)
+		})
+	}
+	t.Run("parts of other inputs are forgotten", func(t *testing.T) {
+		var c collector
+		d := NewDecoder(&c, Options{LossTimeout: time.Hour})
+		require.NoError(t, d.Run(t.Context(), strings.NewReader(criLine("stderr", "P", "x")), "first"))
+		require.NoError(t, d.Run(t.Context(), strings.NewReader(criLine("stderr", "F", lines[0])), "second"))
+		require.NoError(t, d.Finish())
+		require.Equal(t, []string{"first:1:41: the rest of a partial line is missing"}, c.faults)
+		require.Equal(t, []string{"second:1:41"}, c.places)
+	})
+}
+
+// TestEmptyParts holds that parts without bytes are parts too, and that they take no room.
+func TestEmptyParts(t *testing.T) {
+	lines := conversation(connA)
+	empty := criLine("stderr", "P", "")
+	t.Run("before the first byte", func(t *testing.T) {
+		got, _ := decode(t, Options{LossTimeout: time.Hour}, logOf([]string{empty, criLine("stderr", "F", lines[0])}))
+		require.Empty(t, got.faults)
+		require.Equal(t, []string{"log:2:41"}, got.places)
+	})
+	t.Run("alone", func(t *testing.T) {
+		got, _ := decode(t, Options{}, logOf([]string{empty}))
+		require.Equal(t, []string{"log:1:41: the rest of a partial line is missing"}, got.faults)
+	})
+	t.Run("many", func(t *testing.T) {
+		u := unwrapper{max: MaxLineBytes}
+		for range 100 {
+			_, whole := u.unwrap([]byte(empty), Place{Line: 1})
+			require.False(t, whole)
+		}
+		require.Len(t, u.streams[streamCRIStderr].parts, 1)
+	})
 }
 
 func TestOtherLines(t *testing.T) {
