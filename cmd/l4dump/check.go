@@ -197,12 +197,13 @@ func (r *checkReport) plugin(path string, text []byte) {
 func (r *checkReport) plugins(document map[string]any) {
 	found := 0
 	walk("", document, func(path string, object map[string]any) {
-		typeURL, _ := object["@type"].(string)
 		switch {
-		case strings.HasSuffix(typeURL, "/envoy.extensions.filters.network.wasm.v3.Wasm"):
+		case isType(object, wasmType):
 			config, _ := object["config"].(map[string]any)
 			found++
 			r.wasm(path+".config", config)
+		case object["filters"] != nil:
+			r.neighbors(joinPath(path, "filters"), object["filters"])
 		case object["pluginConfig"] != nil:
 			found++
 			text, err := json.Marshal(object["pluginConfig"])
@@ -215,6 +216,37 @@ func (r *checkReport) plugins(document map[string]any) {
 	})
 	if found == 0 {
 		r.fault("", "want a network wasm filter, found none")
+	}
+}
+
+// The messages that check knows, by the end of their "@type".
+const (
+	wasmType     = "/envoy.extensions.filters.network.wasm.v3.Wasm"
+	tcpProxyType = "/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+)
+
+func isType(object map[string]any, name string) bool {
+	typeURL, _ := object["@type"].(string)
+	return strings.HasSuffix(typeURL, name)
+}
+
+// neighbors notes where a filter behind the plugin may leave bytes in the proxy's buffer, which the proxy then hands to
+// the plugin again.
+func (r *checkReport) neighbors(path string, value any) {
+	filters, _ := value.([]any)
+	config := func(i int) map[string]any {
+		filter, _ := filters[i].(map[string]any)
+		config, _ := filter["typed_config"].(map[string]any)
+		return config
+	}
+	for i := range len(filters) - 1 {
+		if next := config(i + 1); isType(config(i), wasmType) && !isType(next, wasmType) && !isType(next, tcpProxyType) {
+			r.Notes = append(r.Notes, finding{
+				fmt.Sprintf("%s[%d]", path, i+1),
+				"is behind the plugin and no tcp_proxy: bytes that it leaves for later, as an HTTP connection manager does " +
+					"with pipelined requests, stand in the dump again",
+			})
+		}
 	}
 }
 

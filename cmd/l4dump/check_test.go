@@ -78,6 +78,28 @@ spec:
 				"not supported by the embedded engine; use Envoy\n-: no fault in this Envoy configuration\n",
 		},
 		{
+			"a filter behind the plugin that may leave bytes",
+			changedEnvoyYAML(t, "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "envoy.extensions.filters.network.echo.v3.Echo",
+				"          stat_prefix: tcp\n          cluster: service\n", ""),
+			exitOK,
+			"-: note: static_resources.listeners[0].filter_chains[0].filters[1].typed_config.@type: unknown type " +
+				"\"type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo\": not supported by the embedded engine; use Envoy\n" +
+				"-: note: static_resources.listeners[0].filter_chains[0].filters: want envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy " +
+				"as the last filter: another is not supported by the embedded engine; use Envoy\n" +
+				"-: note: static_resources.listeners[0].filter_chains[0].filters[1]: is behind the plugin and no tcp_proxy: bytes that it " +
+				"leaves for later, as an HTTP connection manager does with pipelined requests, stand in the dump again\n" +
+				"-: no fault in this Envoy configuration\n",
+		},
+		{
+			"a type that does not exist", changedEnvoyYAML(t, "tcp_proxy.v3.TcpProxy", "tcp_proxy.v3.TcpProxi"), exitFound,
+			"-: static_resources.listeners[0].filter_chains[0].filters[1].typed_config.@type: unknown type " +
+				"\"type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxi\"\n" +
+				"-: note: static_resources.listeners[0].filter_chains[0].filters: want envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy " +
+				"as the last filter: another is not supported by the embedded engine; use Envoy\n" +
+				"-: note: static_resources.listeners[0].filter_chains[0].filters[1]: is behind the plugin and no tcp_proxy: bytes that it " +
+				"leaves for later, as an HTTP connection manager does with pipelined requests, stand in the dump again\n",
+		},
+		{
 			"a Struct", changedEnvoyYAML(t, "google.protobuf.StringValue", "google.protobuf.Struct", "value: |", "value: {a: 1}\n            x: |"), exitFound,
 			"-: " + wasm + ".x: unknown field\n-: " + wasm + ".configuration: a google.protobuf.Struct reaches the plugin as " +
 				"protobuf bytes: put the JSON text into a google.protobuf.StringValue\n",

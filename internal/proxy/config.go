@@ -164,7 +164,11 @@ func (c *Config) buildListener(listener *listenerv3.Listener, path string, clust
 	filters := chains[0].GetFilters()
 	path += ".filter_chains[0].filters"
 	if len(filters) == 0 || filters[len(filters)-1].GetTypedConfig().MessageName() != tcpProxyType {
-		faults.add(path, "want "+string(tcpProxyType)+" as the last filter")
+		message := "want " + string(tcpProxyType) + " as the last filter"
+		if len(filters) > 0 {
+			message += ": another is " + notSupported
+		}
+		faults.add(path, message)
 		return l
 	}
 	last := len(filters) - 1

@@ -184,16 +184,16 @@ func (c *connection) showUpstream(data []byte, end bool) host.Action {
 // halfClose passes the end of one side on to the other. With the second end, Envoy takes the connection as closed by the
 // side that came last: by the proxy itself if that is the host.
 func (c *connection) halfClose(from side, target net.Conn) {
+	c.mu.Lock()
+	first := c.first
+	if first == 0 {
+		c.first = from // before the other side hears of it, which may answer with its own end
+	}
+	c.mu.Unlock()
 	if half, ok := target.(interface{ CloseWrite() error }); ok {
 		// A peer that is gone already shows when it is next read or written.
 		_ = half.CloseWrite()
 	}
-	c.mu.Lock()
-	first := c.first
-	if first == 0 {
-		c.first = from
-	}
-	c.mu.Unlock()
 	switch first {
 	case downstreamSide:
 		c.end(host.CloseLocal, false)

@@ -116,6 +116,11 @@ func checkMessage(value any, field protoreflect.FieldDescriptor, path string, fa
 	return true
 }
 
+// isForeign reports whether a type may well be one of Envoy's that the engine has nothing of, rather than a wrong name.
+func isForeign(name protoreflect.FullName) bool {
+	return strings.HasPrefix(string(name), "envoy.extensions.") && protoregistry.GlobalFiles.NumFilesByPackage(name.Parent()) == 0
+}
+
 // checkAny checks the message in an Any, which has the fields of the message beside its "@type".
 func checkAny(object map[string]any, path string, faults *Faults) bool {
 	url, _ := object["@type"].(string)
@@ -125,7 +130,11 @@ func checkAny(object map[string]any, path string, faults *Faults) bool {
 	}
 	kind, err := protoregistry.GlobalTypes.FindMessageByURL(url)
 	if err != nil {
-		faults.add(join(path, "@type"), fmt.Sprintf("unknown type %q", url))
+		message := fmt.Sprintf("unknown type %q", url)
+		if name := protoreflect.FullName(url[strings.LastIndexByte(url, '/')+1:]); isForeign(name) {
+			message += ": " + notSupported
+		}
+		faults.add(join(path, "@type"), message)
 		return false
 	}
 	if strings.HasPrefix(string(kind.Descriptor().FullName()), "google.protobuf.") {

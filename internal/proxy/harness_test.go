@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -80,8 +81,9 @@ func (b *logBuffer) String() string {
 
 func (b *logBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(b.String(), text) }, patience, testPoll,
-		"no %q in the log", text)
+	if !assert.Eventually(t, func() bool { return strings.Contains(b.String(), text) }, patience, testPoll) {
+		require.FailNow(t, fmt.Sprintf("no %q in the log", text), b.String())
+	}
 }
 
 var streamLine = regexp.MustCompile(`wasm log probe root vm: (.*)\n`)
