@@ -22,8 +22,8 @@ func TestGlobalStrategy(t *testing.T) {
 		const sidecar = `{"poll_interval": "500ms"}`
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{
-			own:   guardedConfig(unguided(openStrategy(t)), sidecar),
-			other: guardedConfig(strategy.DefaultStrategy(), sidecar),
+			own:   guardedConfig(unlimited(openStrategy(t)), sidecar, `{}`),
+			other: guardedConfig(strategy.DefaultStrategy(), sidecar, `{}`),
 		})
 		c.rename(t, other, other)
 		c.lead(t, sidecarCluster, companion.address)

@@ -30,36 +30,36 @@ const slowest = 2 * time.Second
 // companion is back. One plugin has a real companion, and one a fake that answers what it is told to.
 func TestCompanionFaults(t *testing.T) {
 	t.Parallel()
-	const killed, faked = "real", "fake"
+	const genuine, faked = "genuine", "fake"
 	onEach(t, func(t *testing.T, s subject) {
 		companion := newCompanion(t, socketPath(t))
 		companion.start()
 		fakeAddress := socketPath(t)
 		fake := startFake(t, fakeAddress)
 		service := startService(t, echo)
-		schedule := unguided(openStrategy(t))
+		schedule := unlimited(openStrategy(t))
 		c := newConfig(t, service.address(), plugins{
-			killed: guardedConfig(schedule, quickSidecar),
+			genuine: guardedConfig(schedule, quickSidecar, `{}`),
 			// A timeout that a large answer on a busy machine does not meet.
-			faked: guardedConfig(schedule, `{"cluster": "fake", "poll_interval": "200ms", "timeout": "10s", "stale_after": "1s"}`),
+			faked: guardedConfig(schedule, `{"cluster": "fake", "poll_interval": "200ms", "timeout": "10s", "stale_after": "1s"}`, `{}`),
 		})
 		c.rename(t, faked, faked)
 		c.lead(t, sidecarCluster, companion.address)
 		c.lead(t, faked, fakeAddress)
 		p := start(t, s, c)
 		live := map[string]liveClients{}
-		for _, listener := range []string{killed, faked} {
+		for _, listener := range []string{genuine, faked} {
 			live[listener] = dialLive(t, p.address(listener))
 			live[listener].waitForRecords(p)
 		}
 
 		const noFault = "no fault"
-		pings := startPings(t, p.address(killed), p.address(faked))
+		pings := startPings(t, p.address(genuine), p.address(faked))
 		pings.during(noFault, func() { p.waitForPolls("ok", 30) })
 		faults := append(fakeFaults(fake, faked, s.name == engine), companionFault{
-			"killed", killed, companion.kill, companion.start, "unreachable", "no answer from cluster l4dump-sidecar (status 503)",
+			"killed", genuine, companion.kill, companion.start, "unreachable", "no answer from cluster l4dump-sidecar (status 503)",
 		}, companionFault{
-			"stopped", killed, companion.pause, companion.resume, "unreachable", "no answer from cluster l4dump-sidecar (status 504)",
+			"stopped", genuine, companion.pause, companion.resume, "unreachable", "no answer from cluster l4dump-sidecar (status 504)",
 		})
 		for _, fault := range faults {
 			said := p.logged(fault.said)

@@ -15,8 +15,8 @@ func TestCompanion(t *testing.T) {
 		overUnix := newCompanion(t, socketPath(t))
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{
-			"loopback": guardedConfig(unguided(openStrategy(t)), quickSidecar),
-			"unix":     guardedConfig(unguided(openStrategy(t)), `{"cluster": "unix", "poll_interval": "200ms", "timeout": "500ms", "stale_after": "1s"}`),
+			"loopback": guardedConfig(unlimited(openStrategy(t)), quickSidecar, `{}`),
+			"unix":     guardedConfig(unlimited(openStrategy(t)), `{"cluster": "unix", "poll_interval": "200ms", "timeout": "500ms", "stale_after": "1s"}`, `{}`),
 		})
 		c.rename(t, "unix", "unix")
 		c.lead(t, sidecarCluster, overLoopback.address)

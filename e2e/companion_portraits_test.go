@@ -24,8 +24,8 @@ func TestPortraits(t *testing.T) {
 	onEach(t, func(t *testing.T, s subject) {
 		address := socketPath(t)
 		service := startService(t, echo)
-		schedule := unguided(openStrategy(t))
-		c := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, quickSidecar)})
+		schedule := unlimited(openStrategy(t))
+		c := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, quickSidecar, `{}`)})
 		c.lead(t, sidecarCluster, address)
 		discovered := c.discover(t, listenerName)
 		p := start(t, s, c)
@@ -56,7 +56,7 @@ func TestPortraits(t *testing.T) {
 
 		changed := schedule
 		changed.CPUMaxRate = 98.5
-		discovered.update(t, guardedConfig(changed, quickSidecar))
+		discovered.update(t, guardedConfig(changed, quickSidecar, `{}`))
 		waitFor(t, "the new configuration", func() bool { return companion.state().Strategy.CPUMaxRate == changed.CPUMaxRate })
 		companion.requirePortrait("CONFIGURATION", `"x"`)
 		dumps = companion.waitForLines("dump_mem_dump.log", 3)

@@ -33,19 +33,19 @@ const sidecarCluster = "l4dump-sidecar"
 // quickSidecar asks a companion more often than the default does, so that tests are short.
 const quickSidecar = `{"poll_interval": "200ms", "timeout": "500ms", "stale_after": "1s"}`
 
-// unguided returns a strategy that no usage limits, as far as that can be said.
-func unguided(s strategy.Strategy) strategy.Strategy {
+// unlimited returns a strategy with the highest limits of usage.
+func unlimited(s strategy.Strategy) strategy.Strategy {
 	s.CPUMaxRate, s.MemMaxRate = 99.9, 99.9
 	return s
 }
 
-// guardedConfig returns a plugin configuration with a companion, which records what passes in both directions. The rest
-// is JSON.
-func guardedConfig(s strategy.Strategy, sidecar string) string {
+// guardedConfig returns a plugin configuration with a companion, which records what passes in both directions. sidecar
+// and fuse are JSON objects.
+func guardedConfig(s strategy.Strategy, sidecar, fuse string) string {
 	return fmt.Sprintf(`{
-		"strategy": %s, "sidecar": %s,
+		"strategy": %s, "sidecar": %s, "fuse": %s,
 		"capture": {"unit": "bytes", "directions": ["downstream", "upstream"], "max_bytes_per_second": 0, "max_lines_per_second": 0}
-	}`, s.AppendJSON(nil), sidecar)
+	}`, s.AppendJSON(nil), sidecar, fuse)
 }
 
 // rename gives the plugin at a listener a name of its own. Plugins of one name are one to the companion and in the
