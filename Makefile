@@ -1,6 +1,9 @@
 # make help lists what there is to make.
+.DEFAULT_GOAL := help
+
 include tools.mk
 include e2e/versions.mk
+include bench/bench.mk
 
 MODULE := build/l4dump.wasm
 CLI    := build/l4dump
