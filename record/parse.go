@@ -54,9 +54,7 @@ func Parse(text, buf []byte) (Record, int, error) {
 	s.marked = s.err == nil
 	s.kind(&r.Kind)
 	s.literal(" conn=")
-	r.Conn.VM = s.hex(16, 16)
-	s.literal("-")
-	r.Conn.Number = s.hex(1, 16)
+	r.Conn = s.connID()
 	s.literal(" seq=")
 	r.Seq = s.uint(maxUint)
 	sumOf := func() []byte { return s.text[:s.next] }
@@ -88,6 +86,20 @@ func Parse(text, buf []byte) (Record, int, error) {
 		return Record{}, s.next, ErrSum
 	}
 	return r, s.next, nil
+}
+
+// ParseUUID reads the canonical form of an identifier, in lower case. ok is false where text is anything else.
+func ParseUUID(text string) (u UUID, ok bool) {
+	s := scanner{text: []byte(text)}
+	u = s.uuid()
+	return u, s.ended()
+}
+
+// ParseConnID reads what ConnID.String returns. ok is false where text is anything else.
+func ParseConnID(text string) (id ConnID, ok bool) {
+	s := scanner{text: []byte(text)}
+	id = s.connID()
+	return id, s.ended()
 }
 
 const maxUint = 1<<64 - 1
@@ -124,6 +136,9 @@ func (s *scanner) hasEnd() bool {
 	start := max(0, s.next-len(sumKey)-len("01234567"))
 	return bytes.Contains(s.text[start:end], []byte(sumKey))
 }
+
+// ended reports whether all of the text has been read without a fault.
+func (s *scanner) ended() bool { return s.err == nil && s.next == len(s.text) }
 
 // try moves over want where it comes next.
 func (s *scanner) try(want string) bool {
@@ -218,6 +233,13 @@ func (s *scanner) uuid() (u UUID) {
 		u[i] = byte(s.hex(2, 2))
 	}
 	return u
+}
+
+func (s *scanner) connID() (id ConnID) {
+	id.VM = s.hex(16, 16)
+	s.literal("-")
+	id.Number = s.hex(1, 16)
+	return id
 }
 
 func (s *scanner) position(r *Record) {

@@ -166,6 +166,62 @@ func endingAt(n int) string {
 	return head + strings.Repeat("x", n-len(sumKey)) + sumKey
 }
 
+func TestParseUUID(t *testing.T) {
+	const text = "0193577d-4980-801e-ac6c-3464756d7000"
+	for _, row := range []struct {
+		name string
+		text string
+		ok   bool
+	}{
+		{"canonical", text, true},
+		{"zero", UUID{}.String(), true},
+		{"empty", "", false},
+		{"one digit less", text[:35], false},
+		{"one digit more", text + "0", false},
+		{"upper case", strings.ToUpper(text), false},
+		{"without hyphens", strings.ReplaceAll(text, "-", ""), false},
+		{"another character for a hyphen", strings.Replace(text, "-", "0", 1), false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, ok := ParseUUID(row.text)
+			require.Equal(t, row.ok, ok)
+			if ok {
+				require.Equal(t, row.text, got.String())
+			}
+		})
+	}
+}
+
+func TestParseConnID(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		text string
+		want ConnID
+		ok   bool
+	}{
+		{"canonical", "9f0c6a1be3d2a417-2a", ConnID{VM: 0x9f0c6a1be3d2a417, Number: 0x2a}, true},
+		{"lowest", "0000000000000000-0", ConnID{}, true},
+		{"highest", highest.Conn.String(), highest.Conn, true},
+		{"number of 17 digits", "9f0c6a1be3d2a417-10000000000000000", ConnID{}, false},
+		{"empty", "", ConnID{}, false},
+		{"no number", "9f0c6a1be3d2a417-", ConnID{}, false},
+		{"no hyphen", "9f0c6a1be3d2a417", ConnID{}, false},
+		{"VM of 15 digits", "f0c6a1be3d2a417-2a", ConnID{}, false},
+		{"VM of 17 digits", "09f0c6a1be3d2a417-2a", ConnID{}, false},
+		{"number with a leading zero", "9f0c6a1be3d2a417-02a", ConnID{}, false},
+		{"upper case", "9f0c6a1be3d2a417-2A", ConnID{}, false},
+		{"something behind it", "9f0c6a1be3d2a417-2a ", ConnID{}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, ok := ParseConnID(row.text)
+			require.Equal(t, row.ok, ok)
+			if ok {
+				require.Equal(t, row.want, got)
+			}
+		})
+	}
+}
+
 func TestFind(t *testing.T) {
 	data := rows[2].text
 	for _, row := range []struct {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"l4dump/internal/capture"
+	"l4dump/record"
 )
 
 // The forms that records are written in.
@@ -126,7 +127,7 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 		fault("--follow takes one FILE, not %d", len(args))
 	}
 	for _, text := range f.conns {
-		id, ok := capture.ParseConn(text)
+		id, ok := record.ParseConnID(text)
 		if !ok {
 			fault("--conn is %q; wanted an identifier like 9f0c6a1be3d2a417-2a", text)
 		}
@@ -140,7 +141,7 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 		filter.Ports = append(filter.Ports, uint16(port))
 	}
 	for _, text := range f.windows {
-		id, ok := capture.ParseWindow(text)
+		id, ok := record.ParseUUID(text)
 		if !ok {
 			fault("--window is %q; wanted an identifier like 0193577d-4980-801e-ac6c-3464756d7000", text)
 		}

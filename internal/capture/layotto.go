@@ -32,7 +32,7 @@ func findLayotto(line, buf []byte) (l layottoLine, start int) {
 		if start < 0 || line[start] != '[' {
 			continue
 		}
-		window, ok := parseUUID(line[start+1 : between])
+		window, ok := record.ParseUUID(string(line[start+1 : between]))
 		if !ok {
 			continue
 		}
@@ -82,26 +82,4 @@ func unhex(c byte) int {
 		return int(c - 'a' + 10)
 	}
 	return -1
-}
-
-// parseUUID reads a window's identifier: 36 characters, lower-case hex and hyphens.
-func parseUUID[T string | []byte](text T) (u record.UUID, ok bool) {
-	if len(text) != uuidDigits {
-		return u, false
-	}
-	for i := range u {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			if text[0] != '-' {
-				return u, false
-			}
-			text = text[1:]
-		}
-		high, low := unhex(text[0]), unhex(text[1])
-		if high < 0 || low < 0 {
-			return u, false
-		}
-		u[i] = byte(high<<4 | low)
-		text = text[2:]
-	}
-	return u, true
 }
