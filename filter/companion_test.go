@@ -168,6 +168,21 @@ func TestGlobalStrategy(t *testing.T) {
 	})
 }
 
+func TestForcedOffIsSaidEachTime(t *testing.T) {
+	r := newRig(t, `{"sidecar":{"cluster":"companion"}}`)
+	r.Tick()
+	for _, global := range []string{`{"switch":"FORCE_OFF"}`, "null", `{"switch":"FORCE_OFF"}`, `{"switch":"ON"}`} {
+		r.answer("200", state(1, 1, 0, global))
+		r.wait(second)
+	}
+	require.Equal(t, []string{
+		"l4dump: recording stops: the global strategy forces it off",
+		"l4dump: recording is no longer forced off, but its switch is off",
+		"l4dump: recording stops: the global strategy forces it off",
+		"l4dump: recording goes on",
+	}, r.GetWarnLogs())
+}
+
 // TestBadCompanions has everything that may answer on the companion's port: nothing is recorded, and each is said once.
 func TestBadCompanions(t *testing.T) {
 	for _, row := range []struct {

@@ -252,6 +252,11 @@ func (p *plugin) sayStopped(now int64) {
 		text = "recording stops: CPU usage is at its limit"
 	case strategy.MemoryLimit:
 		text = "recording stops: memory usage is at its limit"
+	case strategy.SwitchedOff:
+		if p.stopped != strategy.ForcedOff {
+			return
+		}
+		text = "recording is no longer forced off, but its switch is off"
 	default: // said elsewhere, or asked for
 		return
 	}
