@@ -297,6 +297,76 @@ func TestAppendLayotto(t *testing.T) {
 	}
 }
 
+func TestParseLayotto(t *testing.T) {
+	id := func(version, variant string) string {
+		return "0193577d-4980-" + version + "01e-" + variant + "c6c-3464756d7000"
+	}
+	v8 := id("8", "a")
+	for _, row := range []struct {
+		name    string
+		line    string
+		start   int
+		payload string
+		port    uint16
+	}{
+		{"one byte", "[" + v8 + "][80]0a", 0, "\n", 80},
+		{"several", "[" + v8 + "][8080]68 65 6c", 0, "hel", 8080},
+		{"behind text", "x][: [" + v8 + "][80]68", 5, "h", 80},
+		{"behind text that resembles it", "[" + v8 + "][80] [" + v8 + "][80]68", 43, "h", 80},
+		{"before a tab", "[" + v8 + "][80]68 65\tthread=1", 0, "he", 80},
+		{"before a quote", "[" + v8 + `][80]68 65","thread":"1"`, 0, "he", 80},
+		{"before an escaped character", "[" + v8 + `][80]68 65\tthread=1`, 0, "he", 80},
+		{"before two spaces", "[" + v8 + "][80]68 65  x", 0, "he", 80},
+		{"before a carriage return at the end", "[" + v8 + "][80]68 65\r", 0, "he", 80},
+		{"before a carriage return within", "[" + v8 + "][80]68 65\rx", -1, "", 0},
+		{"before one space", "[" + v8 + "][80]68 65 ", -1, "", 0},
+		{"before a word", "[" + v8 + "][80]68 65 x", -1, "", 0},
+		{"before a comma", "[" + v8 + "][80]68 65, x", -1, "", 0},
+		{"no bytes", "[" + v8 + "][80]", -1, "", 0},
+		{"no bytes before a tab", "[" + v8 + "][80]\tthread=1", -1, "", 0},
+		{"text for bytes", "[" + v8 + "][8080] upstream reset", -1, "", 0},
+		{"text that begins as bytes", "[" + v8 + "][8080]bad gateway", -1, "", 0},
+		{"digits without a space", "[" + v8 + "][80]6865", -1, "", 0},
+		{"upper-case digits", "[" + v8 + "][80]6C", -1, "", 0},
+		{"half a byte", "[" + v8 + "][80]68 6", -1, "", 0},
+		{"port at 65535", "[" + v8 + "][65535]68", 0, "h", 65535},
+		{"port over 65535", "[" + v8 + "][65536]68", -1, "", 0},
+		{"no port", "[" + v8 + "][]68", -1, "", 0},
+		{"port cut", "[" + v8 + "][80", -1, "", 0},
+		{"window of version 1", "[" + id("1", "8") + "][80]68", 0, "h", 80},
+		{"window of version 4", "[" + id("4", "b") + "][80]68", 0, "h", 80},
+		{"window of version 7", "[" + id("7", "a") + "][80]68", -1, "", 0},
+		{"window of variant 7", "[" + id("8", "7") + "][80]68", -1, "", 0},
+		{"window of variant c", "[" + id("8", "c") + "][80]68", -1, "", 0},
+		{"upper-case window", "[" + strings.ToUpper(v8) + "][80]68", -1, "", 0},
+		{"window without hyphens", "[" + strings.ReplaceAll(v8, "-", "0") + "][80]68", -1, "", 0},
+		{"window cut", v8 + "][80]68", -1, "", 0},
+		{"nothing", "", -1, "", 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, start := ParseLayotto([]byte(row.line), nil)
+			require.Equal(t, row.start, start)
+			if start < 0 {
+				require.Equal(t, Layotto{}, got)
+				return
+			}
+			window, ok := ParseUUID(row.line[start+1 : start+37])
+			require.True(t, ok)
+			require.Equal(t, Layotto{Window: window, Port: row.port, Payload: []byte(row.payload)}, got)
+		})
+	}
+	t.Run("what AppendLayotto writes", func(t *testing.T) {
+		payload := make([]byte, 256)
+		for i := range payload {
+			payload[i] = byte(i)
+		}
+		line := AppendLayotto([]byte("log: "), window, 8080, payload)
+		got, start := ParseLayotto(line, make([]byte, 3, 10))
+		require.Equal(t, 5, start)
+		require.Equal(t, Layotto{Window: window, Port: 8080, Payload: payload}, got)
+	})
+}
+
 func TestHex(t *testing.T) {
 	all := make([]byte, 256+7)
 	for i := range all {
@@ -373,7 +443,12 @@ func FuzzParse(f *testing.F) {
 	for _, row := range rows {
 		f.Add([]byte(row.text))
 	}
+	f.Add(AppendLayotto([]byte("log: "), window, 8080, []byte("hi")))
 	f.Fuzz(func(t *testing.T, line []byte) {
+		if l, start := ParseLayotto(line, nil); start >= 0 {
+			text := AppendLayotto(nil, l.Window, l.Port, l.Payload)
+			require.Equal(t, string(text), string(line[start:start+len(text)]))
+		}
 		for from := 0; ; {
 			start, damaged := Find(line, from)
 			if start < 0 {

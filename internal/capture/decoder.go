@@ -193,13 +193,13 @@ func (d *Decoder) decodeLine(line []byte) error {
 
 // decodeOther takes a line without a record.
 func (d *Decoder) decodeOther(t text) error {
-	if l, start := findLayotto(t.bytes, d.payload); start >= 0 {
-		d.payload = l.payload
-		if !d.options.Filter.selects(&record.Header{Window: l.window, Port: l.port}) {
+	if l, start := record.ParseLayotto(t.bytes, d.payload); start >= 0 {
+		d.payload = l.Payload
+		if !d.options.Filter.selects(&record.Header{Window: l.Window, Port: l.Port}) {
 			return nil
 		}
 		d.assembler.stats.LayottoLines++
-		return d.handler.Layotto(l.window, l.port, l.payload, t.place(start))
+		return d.handler.Layotto(l.Window, l.Port, l.Payload, t.place(start))
 	}
 	if d.options.Other == nil {
 		return nil

@@ -435,15 +435,14 @@ func TestLayottoLines(t *testing.T) {
 	}{
 		{"alone", "[" + id + "][8080]68 65 6c", []string{`log:1:1 ` + id + ` 8080 "hel"`}},
 		{"one byte", "[" + id + "][80]0a", []string{`log:1:1 ` + id + ` 80 "\n"`}},
-		{"no bytes", "[" + id + "][80]", []string{`log:1:1 ` + id + ` 80 ""`}},
 		{"in Envoy's log", envoyPrefix + "[" + id + "][8080]68 65", []string{`log:1:128 ` + id + ` 8080 "he"`}},
+		{"in Envoy's log with CRLF", envoyPrefix + "[" + id + "][8080]68 65\r", []string{`log:1:128 ` + id + ` 8080 "he"`}},
 		{"in Istio's log", istioPrefix + "[" + id + "][8080]68 65" + istioSuffix, []string{`log:1:140 ` + id + ` 8080 "he"`}},
-		{"other text behind it", "[" + id + "][80]68 65, more", []string{`log:1:1 ` + id + ` 80 "he"`}},
-		{"digits without a space", "[" + id + "][80]68656c66", []string{`log:1:1 ` + id + ` 80 "h"`}},
-		{"port at 65535", "[" + id + "][65535]68", []string{`log:1:1 ` + id + ` 65535 "h"`}},
-		{"port over 65535", "[" + id + "][65536]68", nil},
-		{"upper-case window", "[" + strings.ToUpper(id) + "][80]68", nil},
-		{"window without hyphens", "[" + strings.ReplaceAll(id, "-", "0") + "][80]68", nil},
+		{"in JSON", `{"msg":"[` + id + `][8080]68 65","thread":"1"}`, []string{`log:1:9 ` + id + ` 8080 "he"`}},
+		{"in Docker's log", dockerLine("stderr", "["+id+"][8080]68 65\n"), []string{`log:1:9 ` + id + ` 8080 "he"`}},
+		{"in Istio's log in Docker's", dockerLine("stderr", "["+id+"][8080]68 65"+istioSuffix+"\n"), []string{`log:1:9 ` + id + ` 8080 "he"`}},
+		{"in JSON in Docker's log", dockerLine("stderr", `{"msg":"[`+id+`][8080]68 65"}`+"\n"), []string{`log:1:20 ` + id + ` 8080 "he"`}},
+		{"another text", "id=[" + id + "][8080] upstream reset", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, stats := decode(t, Options{}, row.line+"\n")
