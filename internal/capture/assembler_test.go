@@ -400,6 +400,24 @@ func TestLedger(t *testing.T) {
 		got, _ := decode(t, Options{}, logOf(log))
 		require.Equal(t, []string{"the recorder dropped 1 byte of downstream: budget 1"}, texts(got.faults))
 	})
+	t.Run("bytes before the end that follow it", func(t *testing.T) {
+		r := newRecorder(connA)
+		log := []string{r.open(), r.data(record.Downstream, "12345")}
+		r.offsets[0]++
+		log = append(log, r.end(record.Downstream))
+		r.offsets[0]--
+		log = append(log, r.data(record.Downstream, "6"))
+		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+		require.Equal(t, []string{"record 3 contradicts what was recorded before: skipped"}, texts(got.faults))
+	})
+	t.Run("bytes at the end that follow it", func(t *testing.T) {
+		r := newRecorder(connA)
+		log := []string{r.open(), r.data(record.Downstream, "12345")}
+		r.offsets[0]++
+		log = append(log, r.end(record.Downstream), r.data(record.Downstream, "7"))
+		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+		require.Empty(t, got.faults)
+	})
 	t.Run("end before what was recorded", func(t *testing.T) {
 		r := newRecorder(connA)
 		log := []string{r.open(), r.data(record.Downstream, "12345")}

@@ -7,26 +7,44 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// followed runs a Tail as the decoder does and sends what it reads, line by line; "next" stands before each file.
+// tailDeadline ends a Tail that waits for what does not come.
+const tailDeadline = 20 * time.Second
+
+// followed runs a Tail as the decoder does and sends what it reads, line by line; "next" stands before each file. It
+// closes lines when the Tail fails.
 func followed(t *testing.T, path string) (lines <-chan string, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(t.Context(), tailDeadline)
 	tail := OpenTail(ctx, path)
 	out := make(chan string)
+	send := func(line string) error {
+		select {
+		case out <- line:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	done := make(chan error, 1)
 	go func() {
+		defer close(out)
 		done <- func() error {
 			for {
 				if err := tail.Next(); err != nil {
 					return err
 				}
-				out <- "next"
+				if err := send("next"); err != nil {
+					return err
+				}
 				scanner := bufio.NewScanner(tail)
 				for scanner.Scan() {
-					out <- scanner.Text()
+					if err := send(scanner.Text()); err != nil {
+						return err
+					}
 				}
 				if scanner.Err() != nil {
 					return scanner.Err()
@@ -36,7 +54,7 @@ func followed(t *testing.T, path string) (lines <-chan string, stop func()) {
 	}()
 	return out, func() {
 		cancel()
-		require.ErrorIs(t, <-done, context.Canceled)
+		require.ErrorIs(t, <-done, ctx.Err())
 		require.NoError(t, tail.Close())
 	}
 }
@@ -54,10 +72,13 @@ func TestTail(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	appendTo(t, path, "one\n")
 	lines, stop := followed(t, path)
+	defer stop()
 	expect := func(want ...string) {
 		t.Helper()
 		for _, want := range want {
-			require.Equal(t, want, <-lines)
+			got, ok := <-lines
+			require.True(t, ok, "wanted %q before the deadline", want)
+			require.Equal(t, want, got)
 		}
 	}
 	expect("next", "one")
@@ -85,14 +106,14 @@ func TestTail(t *testing.T) {
 	appendTo(t, path+".new", "eight\n")
 	require.NoError(t, os.Rename(path+".new", path))
 	expect("next", "eight")
-	stop()
 }
 
 // TestTailWithoutEvents polls.
 func TestTailWithoutEvents(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	appendTo(t, path, "one\n")
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(t.Context(), tailDeadline)
+	defer cancel()
 	tail := &Tail{ctx: ctx, path: path}
 	defer tail.Close()
 	require.NoError(t, tail.Next())
@@ -101,7 +122,7 @@ func TestTailWithoutEvents(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "one\n", string(b[:n]))
 
-	read := make(chan string)
+	read := make(chan string, 1)
 	go func() {
 		n, _ := tail.Read(b)
 		read <- string(b[:n])
@@ -114,7 +135,7 @@ func TestTailWithoutEvents(t *testing.T) {
 	_, err = tail.Read(b)
 	require.ErrorIs(t, err, io.EOF)
 	require.NoError(t, os.Remove(path))
-	next := make(chan error)
+	next := make(chan error, 1)
 	go func() { next <- tail.Next() }()
 	appendTo(t, path, "four\n")
 	require.NoError(t, <-next)
