@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"regexp"
+	"strings"
 
 	"l4dump/record"
 )
@@ -33,7 +33,12 @@ type rawFile struct {
 // name holds nothing but hex digits, a hyphen and the direction: no input can point elsewhere.
 func (f rawFile) name() string { return f.conn.String() + "." + f.direction.String() }
 
-var rawName = regexp.MustCompile(`^[0-9a-f]{16}-[0-9a-f]{1,16}\.(downstream|upstream)$`)
+// isRawName reports whether rawFile.name returns name for any connection.
+func isRawName(name string) bool {
+	id, direction, _ := strings.Cut(name, ".")
+	_, ok := record.ParseConnID(id)
+	return ok && (direction == record.Downstream.String() || direction == record.Upstream.String())
+}
 
 type openFile struct {
 	rawFile
@@ -68,7 +73,7 @@ func clearRoot(root *os.Root, replace bool) error {
 		return ErrNotEmpty
 	}
 	for _, entry := range entries {
-		if rawName.MatchString(entry.Name()) {
+		if isRawName(entry.Name()) {
 			if err := root.Remove(entry.Name()); err != nil {
 				return err
 			}
