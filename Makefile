@@ -16,7 +16,7 @@ DEMO := --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --sidecar-dir build/side
 # What `make run` adds to the command, such as RUN_FLAGS=--format=log.
 RUN_FLAGS :=
 # How long each fuzz target runs in `make test`.
-FUZZ_TIME := 5s
+FUZZ_TIME := 3s
 
 GO_FILES := $(shell git ls-files -co --exclude-standard -- '*.go' go.mod go.sum 2>/dev/null)
 
