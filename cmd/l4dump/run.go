@@ -218,7 +218,7 @@ func printHint(w io.Writer, addresses []string) {
 // runEnvoy runs a real Envoy until it ends or ctx does; then it is interrupted, and killed if it does not stop.
 func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer) error {
 	args := []string{
-		"-c", f.config, "--use-dynamic-base-id", "--log-level", "warning", "--component-log-level", "wasm:" + f.logLevel,
+		"-c", f.config, "--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:" + f.logLevel,
 	}
 	if f.concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(f.concurrency))

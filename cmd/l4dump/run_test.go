@@ -232,7 +232,7 @@ while :; do sleep 0.02; done
 	go func() {
 		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", "../../envoy.yaml", "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
 	}()
-	require.Equal(t, "-c ../../envoy.yaml --use-dynamic-base-id --log-level warning --component-log-level wasm:debug --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
+	require.Equal(t, "-c ../../envoy.yaml --disable-hot-restart --log-level warning --component-log-level wasm:debug --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
 	stderr.find(t, `(/dev/tcp/127.0.0.1/10000)`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 	require.Zero(t, <-code)
