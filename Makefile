@@ -39,8 +39,9 @@ build: $(MODULE) $(CLI) ## build the plugin module and the command line
 $(MODULE): $(GO_FILES)
 	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o $@ ./filter/wasm
 
+# Static, so that it runs in an empty image.
 $(CLI): $(GO_FILES)
-	go build -trimpath -o $@ ./cmd/l4dump
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/l4dump
 
 .PHONY: test
 test: unit fuzz e2e ## everything: unit tests with the race detector, fuzzing, and the scenarios in real Envoy

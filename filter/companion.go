@@ -141,6 +141,9 @@ func (c *companion) result(v *vm, r pollResult, what, detail string) {
 	if detail != "" {
 		what += ": " + detail
 	}
+	if r != pollOK {
+		what += "; nothing is recorded without fresh figures"
+	}
 	v.Log(level, []byte("l4dump: "+record.Printable(what)))
 }
 

@@ -317,7 +317,7 @@ func levelOf(l strategy.Level) abi.Level {
 		return abi.LevelTrace
 	case strategy.LevelDebug:
 		return abi.LevelDebug
-	case strategy.LevelWarn:
+	case strategy.LevelWarn, strategy.LevelWarning:
 		return abi.LevelWarn
 	case strategy.LevelError:
 		return abi.LevelError

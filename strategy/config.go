@@ -74,6 +74,7 @@ const (
 	LevelDebug    Level = "debug"
 	LevelInfo     Level = "info"
 	LevelWarn     Level = "warn"
+	LevelWarning  Level = "warning" // the same, as Envoy calls it
 	LevelError    Level = "error"
 	LevelCritical Level = "critical"
 )

@@ -115,7 +115,7 @@ func (p *parser) output(o *Output) value {
 	lineBytes := int64(o.MaxLineBytes)
 	return p.object([]member{
 		{"format", oneOf(p, &o.Format, FormatL4dump, FormatLayotto)},
-		{"level", oneOf(p, &o.Level, LevelTrace, LevelDebug, LevelInfo, LevelWarn, LevelError, LevelCritical)},
+		{"level", oneOf(p, &o.Level, LevelTrace, LevelDebug, LevelInfo, LevelWarn, LevelWarning, LevelError, LevelCritical)},
 		{"max_line_bytes", p.integer(&lineBytes, MinLineBytes, MaxLineBytes, "")},
 	}, func(string) { o.MaxLineBytes = int(lineBytes) })
 }

@@ -194,7 +194,7 @@ func TestFaults(t *testing.T) {
 		{"a key given twice", `{"output":{},"output":{}}`, `output: given twice`},
 		{"a number as a string", `{"strategy":{"interval":"30"}}`, `strategy.interval: want a whole number from 30 to 3600, got "30"`},
 		{"true", `{"strategy":{"switch":true}}`, `strategy.switch: want "ON" or "OFF", got true`},
-		{"an object as a value", `{"output":{"level":{"a":[1,{}]}}}`, `output.level: want "trace", "debug", "info", "warn", "error" or "critical", got an object`},
+		{"an object as a value", `{"output":{"level":{"a":[1,{}]}}}`, `output.level: want "trace", "debug", "info", "warn", "warning", "error" or "critical", got an object`},
 		{"an unknown direction", `{"capture":{"directions":["down"]}}`, `capture.directions[0]: want "downstream" or "upstream", got "down"`},
 		{"a direction twice", `{"capture":{"directions":["upstream","upstream"]}}`, `capture.directions[1]: "upstream" given twice`},
 		{"no direction", `{"capture":{"directions":[]}}`, `capture.directions: want "downstream", "upstream" or both, got an empty list`},

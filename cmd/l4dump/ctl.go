@@ -35,7 +35,7 @@ application's values; else a global ON, with the global values.`,
 		Example: `  # why is nothing recorded?
   l4dump ctl status
 
-  # record 10 seconds of every minute, unless CPU is over 60 %
+  # where an application's own strategy is OFF: record 10 seconds of every minute, unless CPU is over 60 %
   l4dump ctl set --switch ON --interval 60 --duration 10 --cpu-max-rate 60
 
   # stop everything now; then let the applications decide again
@@ -73,10 +73,17 @@ func newCtlOff(flags *ctlFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "off",
 		Short: "Stop all recording: set the global strategy to FORCE_OFF",
-		Args:  usageArgs(cobra.NoArgs),
+		Long: `off sets the global strategy to FORCE_OFF: every plugin that polls this companion stops within two of its
+polls, on live connections too. A plugin with "resource_guard": "off" does not poll, and goes on.`,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.global(cmd, func(c *sidecar.Client) (sidecar.Global, error) {
-				return c.SetGlobal(cmd.Context(), []byte(`{"switch":"FORCE_OFF"}`))
+				global, err := c.SetGlobal(cmd.Context(), []byte(`{"switch":"FORCE_OFF"}`))
+				if status, statusErr := c.Status(cmd.Context()); err == nil && statusErr == nil && len(status.Plugins) == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), "l4dump: no plugin has polled this companion lately; "+
+						`one with "resource_guard": "off" does not obey it`)
+				}
+				return global, err
 			})
 		},
 	}

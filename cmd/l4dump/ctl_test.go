@@ -69,7 +69,10 @@ func TestCtl(t *testing.T) {
 			stdout: fmt.Sprintf(ctlOn, 1),
 		},
 		{name: "get", args: []string{"get"}, stdout: fmt.Sprintf(ctlOn, 1)},
-		{name: "off", args: []string{"off"}, stdout: fmt.Sprintf(ctlOff, 2)},
+		{
+			name: "off", args: []string{"off"}, stdout: fmt.Sprintf(ctlOff, 2),
+			stderr: "l4dump: no plugin has polled this companion lately; one with \"resource_guard\": \"off\" does not obey it\n",
+		},
 		{name: "clear", args: []string{"clear"}, stdout: fmt.Sprintf(ctlCleared, 3)},
 		{
 			name: "set what has defaults", args: []string{"set", "--switch", "ON"},
@@ -171,6 +174,7 @@ func TestCtlStatus(t *testing.T) {
 	}))
 	t.Cleanup(envoy.Close)
 	const window = "window     019ca945-0a00-801e-ac34-64756d700000, 12:00:00Z to 12:00:01Z, open; next at 12:00:30Z\n"
+	const bare = "cpu        12.5 %, from host:/proc/stat, 140ms old\nmemory     40.0 %, from cgroup2:/pod, 140ms old\n"
 	const usage = "cpu        12.5 % of 80 %, from host:/proc/stat, 140ms old\n" +
 		"memory     40.0 % of 70 %, from cgroup2:/pod, 140ms old\n"
 	for _, row := range []struct {
@@ -183,16 +187,18 @@ func TestCtlStatus(t *testing.T) {
 	}{
 		{
 			name: "nothing is set",
-			want: "recording  no: no plugin has polled lately, and the global strategy is not ON\n" + window + usage +
-				"strategy   OFF, 1 s of every 30 s, under 80 % CPU and 70 % memory\nglobal     none\n" +
+			want: "recording  unknown: no plugin has polled lately; one with \"resource_guard\": \"off\" never does, and records as it is told\n" + bare +
+				"global     none\n" +
 				"plugins    none has polled lately\ndumps      0 bytes in DIR\n",
 		},
 		{
 			name: "off, nothing measured", set: `{"switch":"FORCE_OFF"}`, args: []string{"--color", "always"},
 			change: func(o *sidecar.Options) { o.Usage = nil },
-			want: "recording  \x1b[33mno\x1b[0m: the global strategy is FORCE_OFF\n" + window + "usage      not measured\n" +
-				"strategy   FORCE_OFF\nglobal     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
-				"plugins    none has polled lately\ndumps      0 bytes in DIR\n",
+			report: `[{"plugin":"p","reason":"forced_off","strategy":{}}]`,
+			want: "recording  \x1b[33mno\x1b[0m: the global strategy is FORCE_OFF\nusage      not measured\n" +
+				"global     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
+				"plugin     p: forced_off; its own strategy: OFF, 1 s of every 30 s, under 80 % CPU and 70 % memory; it says forced_off, 0s ago\n" +
+				"dumps      0 bytes in DIR\n",
 		},
 		{
 			name: "all there is", set: `{"switch":"ON"}`,

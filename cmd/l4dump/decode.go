@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -143,7 +144,7 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 	for _, text := range f.windows {
 		id, ok := record.ParseUUID(text)
 		if !ok {
-			fault("--window is %q; wanted an identifier like 0193577d-4980-801e-ac6c-3464756d7000", text)
+			fault("--window is %q; wanted an identifier like 0193577d-4980-801e-ac34-64756d700000", text)
 		}
 		filter.Windows = append(filter.Windows, id)
 	}
@@ -188,7 +189,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	switch {
 	case interrupted && !flags.follow:
 		return errors.New("interrupted before the end of the log")
-	case flags.strict && stats.Faults > 0:
+	case flags.strict && (stats.Faults > 0 || stats.Records == 0):
 		return errFound
 	}
 	return nil
@@ -206,6 +207,9 @@ func regularBytes(names []string) (int64, error) {
 		info, err := os.Stat(name)
 		if err != nil {
 			return 0, err
+		}
+		if info.IsDir() {
+			return 0, fmt.Errorf("read %s: want a file, it is a directory", name)
 		}
 		regular = regular && info.Mode().IsRegular()
 		total += info.Size()
@@ -266,11 +270,26 @@ func (p *printer) readFile(ctx context.Context, d *capture.Decoder, name string)
 		return err
 	}
 	defer file.Close() //nolint:errcheck // nothing was written to it
-	if p.bar == nil {
-		return d.Run(ctx, file, name)
+	var reader io.Reader = file
+	if p.bar != nil {
+		bar := progressbar.NewReader(file, p.bar)
+		reader = &bar
 	}
-	reader := progressbar.NewReader(file, p.bar)
-	return d.Run(ctx, &reader, name)
+	if !isGzip(file) {
+		return d.Run(ctx, reader, name)
+	}
+	text, err := gzip.NewReader(reader)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return d.Run(ctx, text, name)
+}
+
+// isGzip reports whether a file is compressed, as rotated logs are.
+func isGzip(file *os.File) bool {
+	var magic [2]byte
+	n, err := file.ReadAt(magic[:], 0)
+	return err == nil && n == len(magic) && magic == [2]byte{0x1f, 0x8b}
 }
 
 func followFile(ctx context.Context, d *capture.Decoder, name string) error {

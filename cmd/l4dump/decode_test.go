@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"io"
 	"io/fs"
@@ -79,6 +80,13 @@ func TestDecode(t *testing.T) {
 	write("first.log", lines[0]+lines[1])
 	write("second.log", lines[2]+lines[3])
 	write("empty.log", "")
+	var compressed bytes.Buffer
+	zip := gzip.NewWriter(&compressed)
+	_, err := zip.Write([]byte(whole))
+	require.NoError(t, err)
+	require.NoError(t, zip.Close())
+	write("whole.log.gz", compressed.String())
+	write("cut.log.gz", compressed.String()[:20])
 	write("layotto.log", "["+dumpWindow+"][8080]68 69\n")
 	require.NoError(t, os.Mkdir("used", 0o700))
 	write("used/file", "")
@@ -121,15 +129,18 @@ func TestDecode(t *testing.T) {
 			0, dumpText[:strings.Index(dumpText, "\n")+1],
 			"1 record of 1 connection: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
 		},
-		{"empty", "", []string{"--strict", "empty.log"}, 0, "", "0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
+		{"empty", "", []string{"empty.log"}, 0, "", "no record was found, or none that was asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
+		{"empty, strict", "", []string{"--strict", "empty.log"}, 1, "", "no record was found, or none that was asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
 		{"loss", "", []string{"lossy.log"}, 0, lossyText, lossyFaults},
 		{"loss, strict", "", []string{"--strict", "lossy.log"}, 1, lossyText, lossyFaults},
 		{
 			"loss in another connection, strict", "",
 			[]string{"--strict", "--conn", "9f0c6a1be3d2a417-2b", "lossy.log"},
-			0, "",
-			"0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+			1, "",
+			"no record was found, or none that was asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
 		},
+		{"compressed", "", []string{"--strict", "whole.log.gz"}, 0, dumpText, dumpSummary},
+		{"compressed, cut", "", []string{"cut.log.gz"}, 1, "", "l4dump: read cut.log.gz: unexpected EOF\n"},
 		{
 			"selected by connection, port and window", whole,
 			[]string{"--conn", "9f0c6a1be3d2a417-2b", "--conn", dumpConn, "--port", "1,8080", "--window", dumpWindow},
@@ -167,7 +178,7 @@ func TestDecode(t *testing.T) {
 		},
 		{"missing file", "", []string{"whole.log", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
 		{"missing file, followed", "", []string{"-f", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
-		{"directory", "", []string{"used"}, 1, "", "l4dump: read used: read used: is a directory\n"},
+		{"directory", "", []string{"used"}, 1, "", "l4dump: read used: want a file, it is a directory\n"},
 		{"unknown flag", "", []string{"--nope"}, 2, "", "l4dump: unknown flag: --nope\n" + hint},
 		{"raw without a directory", "", []string{"--format", "raw"}, 2, "", "l4dump: --format raw needs --out DIR\n" + hint},
 		{"directory without raw", "", []string{"--out", "raw"}, 2, "", "l4dump: --out belongs to --format raw\n" + hint},
@@ -182,7 +193,7 @@ func TestDecode(t *testing.T) {
         --conn is "1"; wanted an identifier like 9f0c6a1be3d2a417-2a
         --port is "65536"; wanted 0 to 65535
         --port is "x"; wanted 0 to 65535
-        --window is "w"; wanted an identifier like 0193577d-4980-801e-ac6c-3464756d7000
+        --window is "w"; wanted an identifier like 0193577d-4980-801e-ac34-64756d700000
 ` + hint,
 		},
 	} {

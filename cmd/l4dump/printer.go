@@ -65,5 +65,8 @@ func (p *printer) summarize(s capture.Stats) {
 		fmt.Fprintf(p.stderr, "lines in Layotto's format: %d; they name no connection, direction or order, "+
 			"so that no connection can be put together from them\n", s.LayottoLines)
 	}
+	if s.Records == 0 && s.LayottoLines == 0 {
+		fmt.Fprintln(p.stderr, "no record was found, or none that was asked for")
+	}
 	fmt.Fprintln(p.stderr, s)
 }

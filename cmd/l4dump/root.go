@@ -59,6 +59,7 @@ func newRootCommand() *cobra.Command {
 		Long: `l4dump records the TCP traffic that passes through Envoy or Istio.
 
 Exit codes: 0 fine, 1 faults found or failed, 2 wrong usage.`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          usageArgs(cobra.NoArgs),

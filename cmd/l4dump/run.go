@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -49,7 +51,8 @@ func newRunCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Run an Envoy configuration and show what it records",
 		Long: `run starts the TCP listeners of an Envoy configuration file, with the plugin in them, and shows
-the dump as it is recorded: standard output gets the records, standard error the rest of the log.
+the dump as it is recorded: standard output gets the records, standard error the rest of the log
+(with --format log, all of it).
 
 The engine is built in: nothing has to be installed. It supports what a TCP proxy with this
 plugin needs; whatever else the file holds is named as a fault. With --envoy, a real Envoy runs
@@ -79,6 +82,9 @@ the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for c
 	f.StringVar(&flags.format, "format", formatText, "how to show the dump: text, or the log as it is")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
 	f.StringVar(&flags.envoy, "envoy", "", "run this Envoy binary instead of the built-in engine")
+	completeFlag(cmd, "format", formatText, formatLog)
+	completeFlag(cmd, "color", colorAuto, colorAlways, colorNever)
+	completeFlag(cmd, "log-level", "trace", "debug", "info", "warning", "error", "critical", "off")
 	return cmd
 }
 
@@ -112,7 +118,7 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 	if f.echo != "" {
 		echo, err := listenEcho(f.echo)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w%s", err, inUseHint(err, "--echo"))
 		}
 		defer echo.close()
 		fmt.Fprintf(stderr, "l4dump: echo service on %s\n", echo.listener.Addr())
@@ -157,7 +163,7 @@ func (f *runFlags) startCompanion(ctx context.Context, stderr io.Writer) (*compa
 	}
 	c, err := flags.start(ctx, stderr)
 	if err != nil {
-		return nil, fmt.Errorf("start the companion: %w", err)
+		return nil, fmt.Errorf("start the companion: %w%s", err, inUseHint(err, "--sidecar"))
 	}
 	for _, e := range c.server.Endpoints() {
 		fmt.Fprintf(stderr, "l4dump: companion on %s\n", e)
@@ -205,6 +211,14 @@ func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level
 	return server.Wait()
 }
 
+// inUseHint says what to do about an address that is in use; "" after another error.
+func inUseHint(err error, flag string) string {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return ""
+	}
+	return ": stop what uses it, or give another " + flag + " and change the cluster's address in the file"
+}
+
 // printHint prints a command that makes traffic; bash is on more machines than any netcat.
 func printHint(w io.Writer, addresses []string) {
 	if len(addresses) > 0 {
@@ -233,7 +247,15 @@ func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer) error {
 	fmt.Fprintf(stderr, "l4dump: %s runs %s\n", f.envoy, f.config)
 	// A file that only Envoy can run has no hint.
 	if config, err := proxy.Load(f.config); err == nil {
-		printHint(stderr, config.ListenAddresses())
+		ctx, cancel := context.WithCancel(ctx)
+		var hint sync.WaitGroup
+		hint.Go(func() {
+			if waitReady(ctx, config.AdminURL()) {
+				printHint(stderr, config.ListenAddresses())
+			}
+		})
+		defer hint.Wait()
+		defer cancel()
 	}
 	err := envoy.Wait()
 	var exit *exec.ExitError
@@ -244,6 +266,30 @@ func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer) error {
 		return fmt.Errorf("stop Envoy: it was killed, since it did not stop within %s", envoy.WaitDelay)
 	}
 	return nil // it was told to stop, and did
+}
+
+// waitReady waits until an Envoy whose administration is at url serves; at once where there is none.
+func waitReady(ctx context.Context, url string) bool {
+	if url == "" {
+		return true
+	}
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/ready", http.NoBody)
+		if err != nil {
+			return false
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return true
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // cacheDir is where compiled plugins are kept; empty if this user has no such place.

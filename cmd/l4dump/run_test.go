@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -227,12 +230,25 @@ trap 'echo "interrupted" >&2; exit 0' INT
 echo "arguments: $*" >&2
 while :; do sleep 0.02; done
 `), 0o700))
+	var ready atomic.Bool
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !ready.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer admin.Close()
+	_, port, err := net.SplitHostPort(admin.Listener.Addr().String())
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "envoy.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(changedEnvoyYAML(t, "port_value: 9901", "port_value: "+port)), 0o600))
 	var stdout, stderr watched
 	code := make(chan int)
 	go func() {
-		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", "../../envoy.yaml", "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
+		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
 	}()
-	require.Equal(t, "-c ../../envoy.yaml --disable-hot-restart --log-level warning --component-log-level wasm:debug --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
+	require.Equal(t, "-c "+file+" --disable-hot-restart --log-level warning --component-log-level wasm:debug --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
+	require.NotContains(t, stderr.String(), "/dev/tcp", "nobody listens yet")
+	ready.Store(true)
 	stderr.find(t, `(/dev/tcp/127.0.0.1/10000)`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 	require.Zero(t, <-code)

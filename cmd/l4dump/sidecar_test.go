@@ -151,7 +151,7 @@ func TestSidecar(t *testing.T) {
 	exit, stdout, _ := runCommand("", "ctl", "--address", address, "off")
 	require.Zero(t, exit)
 	require.Contains(t, stdout, "FORCE_OFF")
-	require.Contains(t, status(), "recording  no: the global strategy is FORCE_OFF\n")
+	require.Contains(t, status(), "global     FORCE_OFF (by api at ")
 
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
 	require.Zero(t, <-code)

@@ -47,8 +47,13 @@ func strategyLine(s sidecar.Strategy) string {
 
 // writeStatus writes a status for a person: whether traffic is recorded, and why not, first.
 func writeStatus(w io.Writer, s sidecar.Status, color bool) error {
-	answer, start := "no", colorBad
-	if s.Recording {
+	answer, why, start := "no", plain(s.Why), colorBad
+	switch {
+	case invalid(s.Envoy):
+		why = "a plugin's configuration is not valid; the proxy's log names the faults"
+	case len(s.Plugins) == 0:
+		answer, why = "unknown", `no plugin has polled lately; one with "resource_guard": "off" never does, and records as it is told`
+	case s.Recording:
 		answer, start = "yes", colorGood
 	}
 	if color {
@@ -56,15 +61,21 @@ func writeStatus(w io.Writer, s sidecar.Status, color bool) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
-	row("recording", "%s: %s", answer, plain(s.Why))
-	row("window", "%s", windowText(s.Window))
+	row("recording", "%s: %s", answer, why)
+	// Without a plugin, or forced off, the defaults stand there, which nobody goes by.
+	limits := len(s.Plugins) > 0 && s.Strategy.Switch != strategy.SwitchForceOff
+	if limits {
+		row("window", "%s", windowText(s.Window))
+	}
 	if s.Usage == nil {
 		row("usage", "not measured")
 	} else {
-		row("cpu", "%s", figureText(s.Usage.CPU, s.Strategy.CPUMaxRate))
-		row("memory", "%s", figureText(s.Usage.Memory, s.Strategy.MemMaxRate))
+		row("cpu", "%s", figureText(s.Usage.CPU, s.Strategy.CPUMaxRate, limits))
+		row("memory", "%s", figureText(s.Usage.Memory, s.Strategy.MemMaxRate, limits))
 	}
-	row("strategy", "%s", strategyLine(s.Strategy))
+	if limits {
+		row("strategy", "%s", strategyLine(s.Strategy))
+	}
 	row("global", "%s", globalText(s.Global))
 	if f := s.StrategyFile; f != nil {
 		row("file", "%s", fileText(*f))
@@ -92,9 +103,30 @@ func windowText(w sidecar.Window) string {
 		plain(w.ID), w.Start.Format(clock), w.End.Format(clock), state, w.Next.Format(clock))
 }
 
-func figureText(f sidecar.UsageFigure, limit float64) string {
+// figureText shows a figure, and its limit where there is one.
+func figureText(f sidecar.UsageFigure, limit float64, limited bool) string {
 	age := time.Duration(f.AgeMillis) * time.Millisecond
-	return fmt.Sprintf("%.1f %% of %g %%, from %s, %v old", f.Percent, limit, plain(f.Source), age)
+	of := ""
+	if limited {
+		of = fmt.Sprintf(" of %g %%", limit)
+	}
+	return fmt.Sprintf("%.1f %%%s, from %s, %v old", f.Percent, of, plain(f.Source), age)
+}
+
+// configurationValid is the plugin's gauge that is worth showing when it is 0.
+const configurationValid = "l4dump_configuration_valid"
+
+// invalid reports whether the proxy says that a plugin's configuration is not valid.
+func invalid(e *sidecar.EnvoyStatus) bool {
+	if e == nil {
+		return false
+	}
+	for name, n := range e.Counters {
+		if strings.HasSuffix(name, configurationValid) {
+			return n == 0
+		}
+	}
+	return false
 }
 
 func fileText(f sidecar.StrategyFileStatus) string {
@@ -117,14 +149,14 @@ func pluginText(p sidecar.PluginStatus) string {
 		plain(p.Plugin), p.Reason, strategyLine(p.Application), plain(p.Reported), age)
 }
 
-// envoyText lists the counters that are not 0.
+// envoyText lists the counters that are not 0, or that are worth an alert where they are.
 func envoyText(e sidecar.EnvoyStatus) string {
 	if e.Error != "" {
 		return "no counters: " + plain(e.Error)
 	}
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(e.Counters)) {
-		if n := e.Counters[name]; n > 0 {
+		if n := e.Counters[name]; n > 0 || strings.HasSuffix(name, configurationValid) {
 			list = append(list, fmt.Sprintf("%s %d", plain(strings.TrimPrefix(name, "wasmcustom.")), n))
 		}
 	}
