@@ -1,21 +1,28 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/anypb"
 	"sigs.k8s.io/yaml"
 
 	"l4dump/internal/proxy"
 	"l4dump/strategy"
 )
+
+// envoyKind is a file that proxy.Parse reads as a whole.
+const envoyKind = "Envoy configuration"
 
 // maxCheckedBytes is the largest file that check reads.
 const maxCheckedBytes = 16 << 20
@@ -33,6 +40,8 @@ type checkReport struct {
 	Kind   string    `json:"kind"` // "plugin configuration", "Envoy configuration", "extension configuration" or "manifest"
 	Faults []finding `json:"faults"`
 	Notes  []finding `json:"notes"`
+
+	asked []finding // the clusters that plugins ask for their companion, by path
 }
 
 func newCheckCommand() *cobra.Command {
@@ -126,8 +135,14 @@ func line(f finding) string {
 // check looks at one file, whose kind its top-level keys tell.
 func check(file string, text []byte) checkReport {
 	r := checkReport{File: file, Faults: []finding{}, Notes: []finding{}}
-	var document map[string]any
-	err := yaml.UnmarshalStrict(text, &document)
+	var content any
+	err := yaml.UnmarshalStrict(text, &content)
+	document, _ := content.(map[string]any)
+	if start := bytes.TrimSpace(text); err != nil && len(start) > 0 && start[0] != '{' {
+		r.Kind = "configuration"
+		r.fault("", "want YAML or JSON: "+strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "))
+		return r
+	}
 	_, extensions := document["resources"]
 	_, manifest := document["apiVersion"]
 	switch {
@@ -138,9 +153,10 @@ func check(file string, text []byte) checkReport {
 		}
 		r.plugins(document)
 	case err == nil && isBootstrap(document):
-		r.Kind = "Envoy configuration"
+		r.Kind = envoyKind
 		r.bootstrap(text)
 		r.plugins(document)
+		r.clusters(document)
 	default:
 		r.Kind = "plugin configuration"
 		r.plugin("", text)
@@ -179,7 +195,13 @@ func (r *checkReport) bootstrap(text []byte) {
 
 // plugin reports the faults of a plugin's configuration, which stands at path of the file.
 func (r *checkReport) plugin(path string, text []byte) {
-	_, err := strategy.Parse(text)
+	config, err := strategy.Parse(text)
+	if err == nil && config.Strategy.Switch == strategy.SwitchOff {
+		r.Notes = append(r.Notes, finding{joinPath(path, "strategy.switch"), "is OFF: nothing is recorded unless a global strategy is ON"})
+	}
+	if err == nil && config.Guard == strategy.GuardSidecar {
+		r.asked = append(r.asked, finding{joinPath(path, "sidecar.cluster"), config.Sidecar.Cluster})
+	}
 	var faults strategy.Faults
 	if err != nil && !errors.As(err, &faults) {
 		faults = strategy.Faults{{Message: err.Error()}}
@@ -201,6 +223,9 @@ func (r *checkReport) plugins(document map[string]any) {
 		case isType(object, wasmType):
 			config, _ := object["config"].(map[string]any)
 			found++
+			if r.Kind != envoyKind { // an Envoy configuration has been read as a whole
+				r.message(path, object)
+			}
 			r.wasm(path+".config", config)
 		case object["filters"] != nil:
 			r.neighbors(joinPath(path, "filters"), object["filters"])
@@ -216,6 +241,37 @@ func (r *checkReport) plugins(document map[string]any) {
 	})
 	if found == 0 {
 		r.fault("", "want a network wasm filter, found none")
+	}
+}
+
+// protoPosition begins protojson's errors; the position is of text that nobody has seen.
+var protoPosition = regexp.MustCompile(`^proto:[ \x{a0}](\(line [0-9:]+\): )?`)
+
+// message reports what is wrong with a Wasm message outside of an Envoy configuration.
+func (r *checkReport) message(path string, object map[string]any) {
+	text, err := json.Marshal(object)
+	if err == nil {
+		err = protojson.Unmarshal(text, new(anypb.Any))
+	}
+	if err != nil {
+		r.fault(path, protoPosition.ReplaceAllString(err.Error(), ""))
+	}
+}
+
+// clusters reports plugins whose companion is behind a cluster that the configuration does not have.
+func (r *checkReport) clusters(document map[string]any) {
+	static, _ := document["static_resources"].(map[string]any)
+	list, _ := static["clusters"].([]any)
+	if document["dynamic_resources"] != nil {
+		return // it may come from there
+	}
+	for _, asked := range r.asked {
+		if !slices.ContainsFunc(list, func(c any) bool {
+			cluster, _ := c.(map[string]any)
+			return cluster["name"] == asked.Message
+		}) {
+			r.fault(asked.Path, fmt.Sprintf("want one of static_resources.clusters, got %q: without its companion the plugin records nothing", asked.Message))
+		}
 	}
 }
 
@@ -263,7 +319,9 @@ func (r *checkReport) wasm(path string, config map[string]any) {
 	case "":
 		if config["configuration"] != nil {
 			r.fault(path+".configuration", `want "@type": type.googleapis.com/google.protobuf.StringValue and a value`)
+			return
 		}
+		r.plugin(path+".configuration", nil)
 	case "type.googleapis.com/google.protobuf.StringValue":
 		value, ok := configuration["value"].(string)
 		if !ok {

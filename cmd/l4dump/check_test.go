@@ -53,7 +53,7 @@ spec:
 		want       string
 	}{
 		{"a plugin configuration", `{"strategy":{"switch":"ON"}}`, exitOK, "-: no fault in this plugin configuration\n"},
-		{"an empty one", "", exitOK, "-: no fault in this plugin configuration\n"},
+		{"an empty one", "", exitOK, "-: note: strategy.switch: is OFF: nothing is recorded unless a global strategy is ON\n-: no fault in this plugin configuration\n"},
 		{
 			"a plugin configuration with faults", `{"strategy":{"interval":1},"x":0}`, exitFound,
 			"-: strategy.interval: want a whole number from 30 to 3600, got 1\n" +
@@ -105,6 +105,23 @@ spec:
 				"protobuf bytes: put the JSON text into a google.protobuf.StringValue\n",
 		},
 		{
+			"YAML that is none", "static_resources:\n  listeners: [\n", exitFound,
+			"-: want YAML or JSON: yaml: line 2: did not find expected node content\n",
+		},
+		{
+			"no cluster for the companion", changedEnvoyYAML(t, "name: l4dump-sidecar", "name: sidecar"), exitFound,
+			"-: " + wasm + ".configuration.value.sidecar.cluster: want one of static_resources.clusters, got \"l4dump-sidecar\": " +
+				"without its companion the plugin records nothing\n",
+		},
+		{
+			"a manifest with a field that Envoy does not know",
+			strings.Replace(strings.Replace(manifest, "fail_open: true", "fail_open: true\n            fail_opem: true", 1), "0}", "5}", 1),
+			exitFound,
+			"-: spec.configPatches[0].patch.value.typed_config: unknown field \"fail_opem\"\n" +
+				"-: note: spec.configPatches[0].patch.value.typed_config.config.configuration.value.strategy.switch: " +
+				"is OFF: nothing is recorded unless a global strategy is ON\n",
+		},
+		{
 			"a manifest", manifest, exitFound,
 			"-: spec.configPatches[0].patch.value.typed_config.config.configuration.value: " +
 				"strategy.duration: want a whole number from 1 to 3599, got 0\n",
@@ -134,7 +151,7 @@ func TestCheckFiles(t *testing.T) {
 
 	code, stdout, stderr := runCommand("", "check", good, bad)
 	require.Equal(t, exitFound, code)
-	require.Equal(t, good+": no fault in this plugin configuration\n"+bad+": want an object, got a list\n", stdout)
+	require.Equal(t, good+": note: strategy.switch: is OFF: nothing is recorded unless a global strategy is ON\n"+good+": no fault in this plugin configuration\n"+bad+": want an object, got a list\n", stdout)
 	require.Empty(t, stderr)
 
 	code, stdout, _ = runCommand("", "check", "--json", bad)
