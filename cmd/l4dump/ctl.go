@@ -259,3 +259,12 @@ func plain(text string) string {
 		return r
 	}, text)
 }
+
+// plainLines is plain for text of several lines.
+func plainLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = plain(line)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -41,4 +42,20 @@ func TestLiveViewOutlivesItsOutput(t *testing.T) {
 		require.Equal(t, len(line), n)
 	}
 	require.EqualError(t, view.close(), "write records: disk full")
+}
+
+// TestLiveViewNeverHoldsTheProxyUp has an output that nobody reads.
+func TestLiveViewNeverHoldsTheProxyUp(t *testing.T) {
+	reader, stuck := io.Pipe()
+	defer reader.Close()
+	v := newLiveView(stuck, stuck, false)
+	line := []byte(dumpLines()[0])
+	for range 2 * liveQueue {
+		n, err := v.Write(line)
+		require.NoError(t, err)
+		require.Equal(t, len(line), n)
+	}
+	require.Positive(t, v.dropped.Load())
+	require.LessOrEqual(t, v.waiting.Load(), int64(liveQueueBytes))
+	require.EqualError(t, v.close(), "nobody reads the output")
 }

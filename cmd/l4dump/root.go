@@ -38,16 +38,20 @@ func run(stdin io.Reader, stdout, stderr io.Writer, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage usageError
+	text := ""
+	if err != nil {
+		text = plainLines(err.Error()) // some of it may come from the network
+	}
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFound):
 		return exitFound
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "l4dump: %v\nRun '%s --help' for the usage.\n", err, cmd.CommandPath())
+		fmt.Fprintf(stderr, "l4dump: %s\nRun '%s --help' for the usage.\n", text, cmd.CommandPath())
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "l4dump: %v\n", err)
+		fmt.Fprintf(stderr, "l4dump: %s\n", text)
 		return exitFound
 	}
 }

@@ -124,7 +124,8 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		fmt.Fprintf(stderr, "l4dump: echo service on %s\n", echo.listener.Addr())
 	}
 	if f.sidecar != "" {
-		c, err := f.startCompanion(cmd.Context(), stderr)
+		// It goes on while the proxy drains, which still records.
+		c, err := f.startCompanion(context.WithoutCancel(cmd.Context()), stderr)
 		if err != nil {
 			return err
 		}

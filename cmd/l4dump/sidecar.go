@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -153,7 +154,7 @@ func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*companion,
 	if err != nil {
 		return nil, usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\n        "))}
 	}
-	f.options.Usage = usageSource{sampler}
+	f.options.Usage = &usageSource{sampler: sampler, log: logger}
 	f.options.Logger = logger
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -258,14 +259,26 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 }
 
 // usageSource is a sampler as the companion sees it.
-type usageSource struct{ sampler *usage.Sampler }
+type usageSource struct {
+	sampler *usage.Sampler
+	log     *slog.Logger
+	found   sync.Once
+}
 
-// Latest returns the last reading.
-func (u usageSource) Latest() (cpu, memory sidecar.Figure, ok bool) {
+// Latest returns the last reading. With the first one it says what is measured, and what was not found: to measure the
+// node alone may not be what was meant.
+func (u *usageSource) Latest() (cpu, memory sidecar.Figure, ok bool) {
 	reading, ok := u.sampler.Latest()
 	if !ok {
 		return sidecar.Figure{}, sidecar.Figure{}, false
 	}
+	u.found.Do(func() {
+		level := slog.LevelInfo
+		if reading.Note != "" {
+			level = slog.LevelWarn
+		}
+		u.log.Log(context.Background(), level, "usage is measured", "scope", reading.Scope, "note", reading.Note)
+	})
 	return figureOf(reading.CPU), figureOf(reading.Memory), true
 }
 

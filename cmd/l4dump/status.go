@@ -146,7 +146,7 @@ func fileText(f sidecar.StrategyFileStatus) string {
 func pluginText(p sidecar.PluginStatus) string {
 	age := time.Duration(p.AgeMillis) * time.Millisecond
 	return fmt.Sprintf("%s: %s; its own strategy: %s; it says %s, %v ago",
-		plain(p.Plugin), p.Reason, strategyLine(p.Application), plain(p.Reported), age)
+		plain(p.Plugin), plain(p.Reason), strategyLine(p.Application), plain(p.Reported), age)
 }
 
 // envoyText lists the counters that are not 0, or that are worth an alert where they are.

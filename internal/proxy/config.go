@@ -266,12 +266,19 @@ func (c *Config) ListenAddresses() []string {
 	return addresses
 }
 
-// AdminURL returns where the administration interface will be, http://host:port; empty where the file has none, or lets
-// the system choose its port.
+// AdminURL returns where this machine reaches the administration interface, http://host:port; empty where the file has
+// none, or lets the system choose its port.
 func (c *Config) AdminURL() string {
 	address := c.Bootstrap.GetAdmin().GetAddress().GetSocketAddress()
 	if address.GetPortValue() == 0 {
 		return ""
 	}
-	return "http://" + net.JoinHostPort(address.GetAddress(), strconv.Itoa(int(address.GetPortValue())))
+	host := address.GetAddress()
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		host = "127.0.0.1"
+		if ip.To4() == nil {
+			host = "::1"
+		}
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(int(address.GetPortValue())))
 }

@@ -101,6 +101,7 @@ func (s *Server) guard(e Endpoint, a access, handler http.Handler) http.Handler 
 			return
 		}
 		s.metrics.rejected.WithLabelValues(problem.Reason).Inc()
+		w.Header().Set("Connection", "close") // who is refused holds no connection
 		problem.write(w)
 	})
 }

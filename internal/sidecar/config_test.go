@@ -20,6 +20,10 @@ func TestRedaction(t *testing.T) {
 		{"numbers and lists below a secret", `{"passwords":[1,{"x":true}]}`, `{"passwords":["[redacted]",{"x":"[redacted]"}]}`},
 		{"null is no secret", `{"password":null}`, `{"password":null}`},
 		{"other spelling", `{"PrivateKey":"k","api-key":"k","clientSecret":"k"}`, `{"PrivateKey":"[redacted]","api-key":"[redacted]","clientSecret":"[redacted]"}`},
+		{
+			"tokens and keys", `{"token":"t","auth_token":"t","refreshToken":"t","token_secret":{"inline_string":"s"},"secret_key":"k","hmac_key":"k","passwd":"p","GITHUB_TOKEN":"t"}`,
+			`{"token":"[redacted]","auth_token":"[redacted]","refreshToken":"[redacted]","token_secret":{"inline_string":"[redacted]"},"secret_key":"[redacted]","hmac_key":"[redacted]","passwd":"[redacted]","GITHUB_TOKEN":"[redacted]"}`,
+		},
 		{"session ticket keys", `{"session_ticket_keys":{"keys":[{"inline_bytes":"eA=="}]}}`, `{"session_ticket_keys":{"keys":[{"inline_bytes":"[redacted]"}]}}`},
 		{
 			"secret of SDS", `{"dynamic_active_secrets":[{"name":"n","secret":{"name":"n","tls_certificate":{"certificate_chain":{"inline_bytes":"Q0VSVA=="},"private_key":{"inline_bytes":"S0VZ"}}}}]}`,

@@ -47,8 +47,9 @@ func (p place) hides() bool {
 // dump of SDS it holds a certificate and its name.
 var (
 	secretSuffixes = []string{
-		"privatekey", "password", "passwords", "passphrase", "secretaccesskey", "sessiontoken", "accesstoken", "apikey",
-		"clientsecret", "hmacsecret", "sharedsecret", "sessionticketkeys", "genericsecret", "pkcs12",
+		"privatekey", "password", "passwords", "passwd", "passphrase", "secretaccesskey", "token", "apikey", "secretkey",
+		"hmackey", "signingkey", "encryptionkey", "clientsecret", "hmacsecret", "sharedsecret", "tokensecret",
+		"sessionticketkeys", "genericsecret", "pkcs12", "authorization",
 	}
 	tlsKeys = []string{
 		"commontlscontext", "tlscertificate", "tlscertificates", "validationcontext", "defaultvalidationcontext",

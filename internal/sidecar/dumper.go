@@ -40,12 +40,15 @@ func (d *dumper) request(window string) {
 // hours away, and the companion's container is small.
 const largeConfig = 1 << 20
 
+// maxRetryFactor bounds the time between two tries of the bootstrap, in d.retry.
+const maxRetryFactor = 64
+
 // run works until ctx ends. The bootstrap is tried again until Envoy, which may start later, has given it.
 func (d *dumper) run(ctx context.Context) {
 	defer d.admin.close()
-	retry := time.NewTicker(d.retry)
+	pause := d.retry
+	retry := time.NewTimer(pause)
 	defer retry.Stop()
-	bootstrap := retry.C
 	attempts := 0
 	tryBootstrap := func() {
 		result, err := d.bootstrap(ctx)
@@ -56,10 +59,12 @@ func (d *dumper) run(ctx context.Context) {
 		if err == nil || attempts > 1 { // the two start together: the first attempt may come before Envoy answers
 			d.bootstrapFailing.report(err)
 		}
-		if d.count(result, err); err == nil {
-			bootstrap = nil
+		if d.count(result, err); err != nil {
+			retry.Reset(pause)
+			pause = min(2*pause, maxRetryFactor*d.retry) // each try makes Envoy write all of its configuration
 		}
 	}
+	retry.Stop()
 	tryBootstrap()
 	for {
 		select {
@@ -69,7 +74,7 @@ func (d *dumper) run(ctx context.Context) {
 			result, err := d.dump(ctx, window)
 			d.failing.report(err)
 			d.count(result, err)
-		case <-bootstrap:
+		case <-retry.C:
 			tryBootstrap()
 		}
 	}

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // incident logs that something fails when it begins to, when it fails otherwise, and when it works again: not each
@@ -10,9 +11,13 @@ import (
 type incident struct {
 	log           *slog.Logger
 	failed, ended string // the messages
+	// pause is the least time between two lines, on the clock now; 0 is none. It is for what clients can make happen.
+	pause time.Duration
+	now   func() time.Time
 
-	mu   sync.Mutex
-	last string
+	mu     sync.Mutex
+	last   string
+	logged time.Time
 }
 
 func (i *incident) report(err error) {
@@ -22,6 +27,13 @@ func (i *incident) report(err error) {
 	}
 	i.mu.Lock()
 	before := i.last
+	if i.pause > 0 && text != before {
+		if now := i.now(); now.Sub(i.logged) < i.pause {
+			before = text // too soon to say
+		} else {
+			i.logged = now
+		}
+	}
 	i.last = text
 	i.mu.Unlock()
 	switch text {

@@ -108,7 +108,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.limits.headerTimeout, 5*time.Second)
 	orDefault(&o.limits.readTimeout, 15*time.Second)
 	orDefault(&o.limits.writeTimeout, 30*time.Second)
-	orDefault(&o.limits.idleTimeout, 2*time.Minute)
+	orDefault(&o.limits.idleTimeout, 20*time.Second)
 	orDefault(&o.limits.shutdown, 3*time.Second)
 	orDefault(&o.limits.headerBytes, 32<<10)
 	orDefault(&o.limits.connections, 128)

@@ -129,7 +129,10 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 		return nil, err
 	}
 	s.portraits.restore(last, o.Now())
-	s.badReport = &incident{log: s.log, failed: "cannot read a plugin's report", ended: "plugins' reports are read again"}
+	s.badReport = &incident{
+		log: s.log, failed: "cannot read a plugin's report", ended: "plugins' reports are read again",
+		pause: reportPause, now: o.Now,
+	}
 	s.unwritten = &incident{
 		log: s.log, failed: "cannot write the global strategy; it is in force until a restart", ended: "the global strategy is written",
 	}
@@ -160,6 +163,9 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 	}
 	return s.listen(ctx)
 }
+
+// reportPause is the least time between two lines about reports that cannot be read.
+const reportPause = time.Minute
 
 // lock keeps a second companion off the folder.
 func (s *Server) lock() error {

@@ -241,7 +241,14 @@ func TestReportsAreBounded(t *testing.T) {
 	require.Contains(t, c.log.String(), "at most 256 in all")
 	require.Len(t, c.server.reports.fresh(epoch), maxReports)
 
-	c.poll(strategy.Report{Plugin: "p7", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	known := strategy.Report{Plugin: "p7", Reason: "recorded", Strategy: strategy.DefaultStrategy()}
+	c.clock.set(epoch.Add(reportPause - 1))
+	c.poll(known)
+	require.NotContains(t, c.log.String(), "read again", "too soon to say")
+	c.do(http.MethodGet, statePath, "", strategy.ReportHeader, "hello")
+	require.NotContains(t, c.log.String(), "valid JSON", "too soon to say")
+	c.clock.set(epoch.Add(reportPause))
+	c.poll(known)
 	require.Contains(t, c.log.String(), "read again", "a known one has its place")
 }
 
