@@ -162,7 +162,7 @@ func (l *echoLoad) converse(address string, payload []byte, end time.Time, excha
 	defer c.Close()
 	for time.Now().Before(end) {
 		if err := exchange(c, payload); err != nil {
-			return c.LocalAddr().String(), sent, err
+			return endsOf(c), sent, err
 		}
 		sent += uint64(len(payload))
 		exchanged()
@@ -172,7 +172,7 @@ func (l *echoLoad) converse(address string, payload []byte, end time.Time, excha
 		return "", sent, err
 	}
 	_, err = io.Copy(io.Discard, c)
-	return c.LocalAddr().String(), sent, err
+	return endsOf(c), sent, err
 }
 
 // TestConnectionLimit sends as much as a connection may keep, and a byte less and more.

@@ -47,7 +47,7 @@ type chunk struct {
 	data   []byte
 }
 
-// of returns the connection of a client, by the client's address.
+// of returns the connection of a client, by its ends.
 func (d *dump) of(t *testing.T, client string) *conn {
 	t.Helper()
 	require.Contains(t, d.bySource, client, "no record of the client's connection")
@@ -173,10 +173,11 @@ func (d *dump) take(r *record.Record) error {
 	switch r.Kind {
 	case record.KindOpen:
 		c.open = r.Open
-		if other, ok := d.bySource[r.Open.Source]; ok && other.closed == nil {
-			return fmt.Errorf("two connections at once from %s", r.Open.Source)
+		source := ends(r.Open.Source, r.Open.Destination)
+		if other, ok := d.bySource[source]; ok && other.closed == nil {
+			return fmt.Errorf("two connections at once between %s", source)
 		}
-		d.bySource[r.Open.Source] = c
+		d.bySource[source] = c
 	case record.KindData:
 		s := &c.streams[r.Direction]
 		s.chunks = append(s.chunks, chunk{offset: r.Offset, data: r.Payload})

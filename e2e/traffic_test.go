@@ -98,7 +98,12 @@ func connect(address string) (*net.TCPConn, error) {
 }
 
 // source is the client's address, which its open record holds.
-func (c *client) source() string { return c.LocalAddr().String() }
+func (c *client) source() string { return endsOf(c) }
+
+// endsOf names a connection by both its ends: a client's port alone may be in use towards two listeners at once.
+func endsOf(c net.Conn) string { return ends(c.LocalAddr().String(), c.RemoteAddr().String()) }
+
+func ends(source, destination string) string { return source + ">" + destination }
 
 // exchange sends a payload and waits for its echo.
 func (c *client) exchange(payload []byte) {

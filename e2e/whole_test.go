@@ -110,7 +110,7 @@ func (l *load) run(t *testing.T, service *talkingService, address string) map[st
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			talks[c.LocalAddr().String()] = talk{sent: digestOf(payload), received: digestOf(received)}
+			talks[endsOf(c)] = talk{sent: digestOf(payload), received: digestOf(received)}
 		})
 	}
 	wait.Wait()
