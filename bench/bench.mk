@@ -21,7 +21,7 @@ bench-start: build envoy ## what the plugin costs at start, and its memory
 	go run ./bench/start $(BENCH_FLAGS)
 
 .PHONY: bench-sidecar
-bench-sidecar: build ## what the companion costs
+bench-sidecar: build ## what the sidecar costs
 	go run ./bench/sidecar $(BENCH_FLAGS)
 
 .PHONY: bench-decode

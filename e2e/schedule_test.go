@@ -64,7 +64,7 @@ func opensIn(t *testing.T, lead, duration int64) (s strategy.Strategy, opens int
 	return s, 0
 }
 
-// pluginConfig returns a plugin configuration without a companion. capture and output are JSON objects.
+// pluginConfig returns a plugin configuration without a sidecar. capture and output are JSON objects.
 func pluginConfig(s strategy.Strategy, capture, output string) string {
 	return fmt.Sprintf(`{"strategy": %s, "resource_guard": "off", "capture": %s, "output": %s}`,
 		s.AppendJSON(nil), capture, output)

@@ -459,7 +459,7 @@ func TestConfigurations(t *testing.T) {
 	require.Empty(t, r.lines())
 }
 
-func TestNeverValidHasNoCompanion(t *testing.T) {
+func TestNeverValidHasNoSidecar(t *testing.T) {
 	r := newRig(t, `[]`)
 	r.Tick()
 	require.Empty(t, r.GetCalloutAttributesFromContext(proxytest.PluginContextID), "a global ON could switch it on")

@@ -92,7 +92,7 @@ func (v *vm) handIn(now int64) {
 			_, open := strategy.WindowAt(now, p.effective)
 			window = window || open
 		}
-		fresh = fresh || p.companion != nil && !p.unwatched(now)
+		fresh = fresh || p.sidecar != nil && !p.unwatched(now)
 	}
 	m.gauges.valid.Set(asNumber(valid))
 	m.gauges.window.Set(asNumber(window))

@@ -10,8 +10,8 @@ import (
 	"l4dump/strategy"
 )
 
-// A plugin looks at what does not come with the data, the log level, the companion and the metrics to hand in, on each
-// tick: every second, or more often where the companion is asked, so that all workers follow it soon.
+// A plugin looks at what does not come with the data, the log level, the sidecar and the metrics to hand in, on each
+// tick: every second, or more often where the sidecar is asked, so that all workers follow it soon.
 const (
 	maxTickMilliseconds = 1000
 	minTickMilliseconds = 50
@@ -35,13 +35,13 @@ type plugin struct {
 	payload int // bytes of payload that fit into a line
 	block   int // bytes to ask the proxy for at a time
 
-	// What the companion and the log level allow; refresh sets it.
+	// What the sidecar and the log level allow; refresh sets it.
 	effective strategy.Strategy // the merged one
 	reason    strategy.Reason   // why the strategy's switch keeps it off, or Recorded
 	hidden    bool              // the proxy would not write the lines
-	companion *companion        // nil where the guard is off
+	sidecar   *sidecar          // nil where the guard is off
 	fuse      strategy.Fuse
-	reading   uint64          // the companion's reading that the fuse has seen last, from 1
+	reading   uint64          // the sidecar's reading that the fuse has seen last, from 1
 	measured  int64           // when its usage was measured
 	stopped   strategy.Reason // why recording was said to have stopped, or Recorded
 
@@ -91,7 +91,7 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	return types.OnPluginStartStatusOK
 }
 
-// inert is the configuration of a plugin that was never given a valid one. It has no companion, which could switch on
+// inert is the configuration of a plugin that was never given a valid one. It has no sidecar, which could switch on
 // what was never valid.
 func inert() strategy.Config {
 	config := strategy.DefaultConfig()
@@ -137,9 +137,9 @@ func (p *plugin) use() {
 	p.payload = max(p.payload-p.payload%record.HexTurn, record.HexTurn)
 	p.block = max(blockBytes-blockBytes%p.payload, p.payload)
 	p.vm.grow(room)
-	p.companion = nil
+	p.sidecar = nil
 	if p.config.Guard == strategy.GuardSidecar {
-		p.companion = p.vm.companion(p.config.Sidecar.Cluster)
+		p.sidecar = p.vm.sidecar(p.config.Sidecar.Cluster)
 	}
 }
 
@@ -191,15 +191,15 @@ func (p *plugin) NewHttpContext(uint32) types.HttpContext { return nil }
 func (p *plugin) OnTick() {
 	now := p.vm.Now()
 	p.refresh()
-	if p.companion != nil && p.replacedAt == 0 {
+	if p.sidecar != nil && p.replacedAt == 0 {
 		p.sayStopped(now)
-		p.companion.poll(p.vm, &p.config.Sidecar, now)
+		p.sidecar.poll(p.vm, &p.config.Sidecar, now)
 	}
 	p.vm.handIn(now)
 }
 
 func (p *plugin) tickMilliseconds() uint32 {
-	if p.companion == nil {
+	if p.sidecar == nil {
 		return maxTickMilliseconds
 	}
 	return uint32(min(max(p.config.Sidecar.PollInterval/ticksPerPoll, minTickMilliseconds), maxTickMilliseconds))
@@ -224,11 +224,11 @@ func (p *plugin) OnPluginDone() bool {
 // refresh looks at what does not come with the data.
 func (p *plugin) refresh() {
 	p.hidden = p.vm.LogLevel() > p.level
-	if p.companion == nil {
+	if p.sidecar == nil {
 		p.effective, p.reason = strategy.Merge(p.config.Strategy, nil)
 		return
 	}
-	c := p.companion
+	c := p.sidecar
 	c.load()
 	p.effective, p.reason = strategy.Merge(p.config.Strategy, c.state.Global)
 	if p.reading != c.reading {
@@ -237,7 +237,7 @@ func (p *plugin) refresh() {
 	}
 }
 
-// sayStopped says once for the whole proxy that the companion has stopped recording, and that it goes on.
+// sayStopped says once for the whole proxy that the sidecar has stopped recording, and that it goes on.
 func (p *plugin) sayStopped(now int64) {
 	text := ""
 	reason := p.allowed(now)
@@ -264,9 +264,9 @@ func (p *plugin) sayStopped(now int64) {
 	p.vm.say(abi.LevelWarn, p.name+"\x00stopped", text)
 }
 
-// unwatched reports whether a companion should report on the usage and none has, lately. Allocation-free.
+// unwatched reports whether a sidecar should report on the usage and none has, lately. Allocation-free.
 func (p *plugin) unwatched(now int64) bool {
-	if p.companion == nil {
+	if p.sidecar == nil {
 		return false
 	}
 	age := now - p.measured

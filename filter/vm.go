@@ -36,19 +36,19 @@ type vm struct {
 	connections uint64 // counts all of them
 	metrics     metrics
 	allowance   allowance
-	companions  map[string]*companion // by cluster
-	plugins     map[*plugin]bool      // all
-	newest      map[string]*plugin    // by name
-	line        []byte                // scratch: a record is built here
+	sidecars    map[string]*sidecar // by cluster
+	plugins     map[*plugin]bool    // all
+	newest      map[string]*plugin  // by name
+	line        []byte              // scratch: a record is built here
 }
 
 // New returns the context to give to abi.Run.
 func New(o Options) types.VMContext {
 	return &vm{
-		Options:    o,
-		companions: map[string]*companion{},
-		plugins:    map[*plugin]bool{},
-		newest:     map[string]*plugin{},
+		Options:  o,
+		sidecars: map[string]*sidecar{},
+		plugins:  map[*plugin]bool{},
+		newest:   map[string]*plugin{},
 	}
 }
 

@@ -18,11 +18,11 @@ type Guard string
 
 // The guards.
 const (
-	GuardSidecar Guard = "sidecar" // the companion: nothing is recorded until it reports
+	GuardSidecar Guard = "sidecar" // the sidecar: nothing is recorded until it reports
 	GuardOff     Guard = "off"     // nobody: the limits are not applied
 )
 
-// Sidecar is how the companion is asked.
+// Sidecar is how the sidecar is asked.
 type Sidecar struct {
 	Cluster      string // Envoy's cluster that leads to it
 	PollInterval Milliseconds

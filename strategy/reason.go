@@ -9,7 +9,7 @@ const (
 	SwitchedOff            // the strategy's switch is off
 	ForcedOff              // the global strategy forces it off
 	WindowClosed           // no sampling window is open
-	UsageUnknown           // the companion has not reported, or too long ago
+	UsageUnknown           // the sidecar has not reported, or too long ago
 	CPULimit               // CPU usage is at its limit
 	MemoryLimit            // memory usage is at its limit
 	OtherDirection         // the direction is not captured

@@ -2,12 +2,12 @@ package strategy
 
 import "strconv"
 
-// The two messages between the plugin and its companion. The plugin polls with
+// The two messages between the plugin and its sidecar. The plugin polls with
 //
 //	GET /v1/state
 //	l4dump-report: [{"plugin":"l4dump","reason":"recorded","strategy":{"switch":"ON","interval":30,…}}]
 //
-// and the companion answers with
+// and the sidecar answers with
 //
 //	{"version":1,
 //	 "usage":{"cpu":{"percent":12.5,"source":"host:/proc/stat","age_ms":140},"memory":{…}},
@@ -23,15 +23,15 @@ const (
 	MaxReportBytes = 8 << 10
 )
 
-// State is what the plugin reads of the companion's answer.
+// State is what the plugin reads of the sidecar's answer.
 type State struct {
 	Measured bool         // Usage is set
 	Usage    Usage        // percent, 0 to 100
-	Age      Milliseconds // of the older figure, when the companion answered
+	Age      Milliseconds // of the older figure, when the sidecar answered
 	Global   *Strategy    // nil where there is none
 }
 
-// ParseState reads the companion's answer. The error is a Faults.
+// ParseState reads the sidecar's answer. The error is a Faults.
 func ParseState(text []byte) (State, error) {
 	p := newParser(text)
 	p.lenient = true
@@ -92,7 +92,7 @@ func (p *parser) orNull(read value) value {
 	}
 }
 
-// Report is what the plugin tells the companion of one of its configurations.
+// Report is what the plugin tells the sidecar of one of its configurations.
 type Report struct {
 	Plugin   string   // the name in the proxy's configuration
 	Reason   string   // why nothing is recorded now, or "recorded"

@@ -2,7 +2,7 @@ package strategy
 
 const nanosecondsPerSecond = 1_000_000_000
 
-// Window is a sampling window. Windows are aligned to the wall clock, so that all workers, the companion and all pods
+// Window is a sampling window. Windows are aligned to the wall clock, so that all workers, the sidecar and all pods
 // have the same ones without talking.
 type Window struct {
 	Start    int64 // seconds since the Unix epoch, a multiple of Interval

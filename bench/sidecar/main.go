@@ -1,4 +1,4 @@
-// Command sidecar measures what the companion costs when nothing happens: alone, and polled as a plugin polls it.
+// Command sidecar measures what the sidecar costs when nothing happens: alone, and polled as a plugin polls it.
 package main
 
 import (
@@ -71,7 +71,7 @@ func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table
 func (b *bench) run(ctx context.Context, name string) (values []float64, err error) {
 	dir, err := os.MkdirTemp("", "l4dump-bench-")
 	if err != nil {
-		return nil, fmt.Errorf("start the companion: %w", err)
+		return nil, fmt.Errorf("start the sidecar: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	socket := filepath.Join(dir, "socket")
@@ -109,7 +109,7 @@ func (b *bench) run(ctx context.Context, name string) (values []float64, err err
 	}, nil
 }
 
-// client asks the companion over its socket.
+// client asks the sidecar over its socket.
 type client struct{ http http.Client }
 
 func newClient(socket string) *client {
@@ -150,9 +150,9 @@ func (c *client) waitUntilMeasured(ctx context.Context, exited <-chan struct{}) 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait until the companion is ready: %w", err)
+			return fmt.Errorf("wait until the sidecar is ready: %w", err)
 		case <-exited:
-			return errors.New("wait until the companion is ready: it has exited")
+			return errors.New("wait until the sidecar is ready: it has exited")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -175,7 +175,7 @@ func (c *client) pollFor(ctx context.Context, duration, interval time.Duration) 
 			return nil
 		case <-ticks:
 			if err := c.get(ctx, strategy.StatePath); err != nil {
-				return fmt.Errorf("poll the companion: %w", err)
+				return fmt.Errorf("poll the sidecar: %w", err)
 			}
 		}
 	}

@@ -3,8 +3,8 @@ package main
 
 import (
 	"os"
+
+	"l4dump/internal/command"
 )
 
-func main() {
-	os.Exit(run(os.Stdin, os.Stdout, os.Stderr, os.Args[1:]))
-}
+func main() { os.Exit(command.Run(os.Stdin, os.Stdout, os.Stderr, os.Args[1:])) }

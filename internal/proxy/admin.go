@@ -24,7 +24,7 @@ import (
 	"l4dump/internal/host"
 )
 
-// admin is the administration interface: the part of Envoy's that people and the companion use.
+// admin is the administration interface: the part of Envoy's that people and the sidecar use.
 type admin struct {
 	server *Server
 	socket net.Listener

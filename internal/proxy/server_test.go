@@ -341,7 +341,7 @@ func TestUpstreams(t *testing.T) {
 	}
 }
 
-// The companion closes connections that were kept for long; the next call must not fail for it.
+// The sidecar closes connections that were kept for long; the next call must not fail for it.
 func TestHTTPCallAfterTheServerClosed(t *testing.T) {
 	accepted := make(chan struct{}, 8)
 	address := serve(t, func(conn *net.TCPConn) {

@@ -346,5 +346,5 @@ func TestClientOfAnotherService(t *testing.T) {
 	require.NoError(t, err)
 	defer client.Close()
 	_, err = client.Status(t.Context())
-	require.EqualError(t, err, "ask companion: somebody else seems to answer there, with status 404")
+	require.EqualError(t, err, "ask sidecar: somebody else seems to answer there, with status 404")
 }

@@ -307,7 +307,7 @@ func (s *Server) envoyStatus(ctx context.Context) *EnvoyStatus {
 	return &EnvoyStatus{Counters: counters}
 }
 
-// Ready is the answer to GET /readyz. A companion that answers is ready, whatever troubles it: a container that is not
+// Ready is the answer to GET /readyz. A sidecar that answers is ready, whatever troubles it: a container that is not
 // ready would take its whole pod out of service.
 type Ready struct {
 	Status  string   `json:"status"`  // "ready" or "degraded"

@@ -19,7 +19,7 @@ const (
 	maxAnswerBytes = 4 << 20
 )
 
-// Client asks a companion.
+// Client asks a sidecar.
 type Client struct {
 	base  string
 	token string
@@ -29,11 +29,11 @@ type Client struct {
 // ClientOptions are what a Client needs besides the address. The files are read by NewClient.
 type ClientOptions struct {
 	TokenFile       string // a bearer token
-	CA              string // who signed the companion's certificate; default: who the system trusts
+	CA              string // who signed the sidecar's certificate; default: who the system trusts
 	ClientCert, Key string // the client's certificate
 }
 
-// NewClient returns a client of the companion at address: "unix:///PATH", "http://HOST:PORT" or "https://HOST:PORT". A
+// NewClient returns a client of the sidecar at address: "unix:///PATH", "http://HOST:PORT" or "https://HOST:PORT". A
 // token is not sent in the clear to another machine: that is an error.
 func NewClient(address string, options ClientOptions) (*Client, error) {
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
@@ -137,7 +137,7 @@ func (c *Client) DeleteGlobal(ctx context.Context) (Global, error) {
 func (c *Client) do(ctx context.Context, method, path string, body []byte, to any) error {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("ask companion: %w", err)
+		return fmt.Errorf("ask sidecar: %w", err)
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
@@ -147,21 +147,21 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, to an
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask companion: %w", err)
+		return fmt.Errorf("ask sidecar: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
 	if err != nil {
-		return fmt.Errorf("read the companion's answer: %w", err)
+		return fmt.Errorf("read the sidecar's answer: %w", err)
 	}
 	if len(text) > maxAnswerBytes {
-		return fmt.Errorf("read the companion's answer: want at most %d bytes", maxAnswerBytes)
+		return fmt.Errorf("read the sidecar's answer: want at most %d bytes", maxAnswerBytes)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return refusal(resp, text)
 	}
 	if err := json.Unmarshal(text, to); err != nil {
-		return fmt.Errorf("parse the companion's answer: %w", err)
+		return fmt.Errorf("parse the sidecar's answer: %w", err)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, to an
 func refusal(resp *http.Response, text []byte) error {
 	problem := new(Problem)
 	if resp.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(text, problem) != nil {
-		return fmt.Errorf("ask companion: somebody else seems to answer there, with status %d", resp.StatusCode)
+		return fmt.Errorf("ask sidecar: somebody else seems to answer there, with status %d", resp.StatusCode)
 	}
-	return fmt.Errorf("ask companion: %w", problem)
+	return fmt.Errorf("ask sidecar: %w", problem)
 }

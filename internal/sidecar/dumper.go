@@ -37,7 +37,7 @@ func (d *dumper) request(window string) {
 }
 
 // largeConfig is the size from which memory goes back to the system right after a dump, in bytes: the next one may be
-// hours away, and the companion's container is small.
+// hours away, and the sidecar's container is small.
 const largeConfig = 1 << 20
 
 // maxRetryFactor bounds the time between two tries of the bootstrap, in d.retry.

@@ -65,7 +65,7 @@ func startEnvoy(t *testing.T) *fakeEnvoy {
 }
 
 // portrait posts one in window n after epoch and returns the window's identifier.
-func (c *companion) portrait(n int) string {
+func (c *sidecar) portrait(n int) string {
 	c.t.Helper()
 	at := epoch.Add(time.Duration(n) * 30 * time.Second)
 	c.clock.set(at)
@@ -80,7 +80,7 @@ func configLine(dump int, listener string) string {
 		bootstrapType, dump, dump, listener)
 }
 
-func (c *companion) waitForFile(name, want string) {
+func (c *sidecar) waitForFile(name, want string) {
 	c.t.Helper()
 	eventually(c.t, func() bool { return len(c.read(name)) >= len(want) })
 	require.Equal(c.t, want, c.read(name))
@@ -167,7 +167,7 @@ func TestConfigDumpFailures(t *testing.T) {
 	}
 }
 
-// Envoy may start after the companion, and may be on a Unix socket.
+// Envoy may start after the sidecar, and may be on a Unix socket.
 func TestEnvoyThatStartsLater(t *testing.T) {
 	path := socketPath(t)
 	c := start(t, func(o *Options) { o.EnvoyAdmin = "unix://" + path })

@@ -18,7 +18,7 @@ import (
 const (
 	portraitFile = "dump_portrait_data.log" // [window][type][port]{…}
 	memDumpFile  = "dump_mem_dump.log"      // [window]{…} or [window]no_change: the proxy's configuration
-	staticFile   = "dump_static_conf.log"   // {…}: the proxy's bootstrap, at each start of the companion
+	staticFile   = "dump_static_conf.log"   // {…}: the proxy's bootstrap, at each start of the sidecar
 )
 
 // dumpFileCount is how many files are written at a time.

@@ -222,8 +222,8 @@ func TestFullDisk(t *testing.T) {
 	checkFullDisk(t, c, func() { folder.set(1<<20, nil) })
 }
 
-// checkFullDisk is what a companion does whose disk is full, until free is called.
-func checkFullDisk(t *testing.T, c *companion, free func()) {
+// checkFullDisk is what a sidecar does whose disk is full, until free is called.
+func checkFullDisk(t *testing.T, c *sidecar, free func()) {
 	t.Helper()
 	c.setGlobal(on)
 	post := func() reply { return c.do(http.MethodPost, portraitPath+"RPC?port=1", `{}`) }

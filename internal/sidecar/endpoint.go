@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// DefaultListen is where the companion listens if nothing else is said: it works for every user.
+// DefaultListen is where the sidecar listens if nothing else is said: it works for every user.
 const DefaultListen = "127.0.0.1:9911"
 
 // maxSocketPath is the longest path of a Unix socket: sun_path has 108 bytes on Linux (104 on macOS, whose kernel

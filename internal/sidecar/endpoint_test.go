@@ -118,7 +118,7 @@ func TestSocketInUse(t *testing.T) {
 func TestFolderInUse(t *testing.T) {
 	c := start(t, nil)
 	_, err := Start(t.Context(), Options{Dir: c.dir, Listen: []Endpoint{{Network: "unix", Address: socketPath(t)}}})
-	require.ErrorContains(t, err, "another companion uses it")
+	require.ErrorContains(t, err, "another sidecar uses it")
 }
 
 func TestPortInUse(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 //
 // 201: it is written. 409: this window has one already. 423: nothing is recorded now; Retry-After says when to ask.
 func Example_portrait() {
-	socket, stop := startCompanion()
+	socket, stop := startSidecar()
 	defer stop()
 
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{
@@ -34,7 +34,7 @@ func Example_portrait() {
 		portrait := strings.NewReader(`{"service": "cart", "items": 3}`)
 		resp, err := client.Post("http://localhost/v1/portraits/RPC?port=8080", "application/json", portrait)
 		if err != nil {
-			fmt.Println("no companion:", err)
+			fmt.Println("no sidecar:", err)
 			return
 		}
 		answer, err := io.ReadAll(resp.Body)
@@ -57,8 +57,8 @@ func (c calm) Latest() (cpu, memory sidecar.Figure, ok bool) {
 	return sidecar.Figure{Percent: 1, Taken: c.now}, sidecar.Figure{Percent: 2, Taken: c.now}, true
 }
 
-// startCompanion starts a companion that records: its global strategy is ON, and a window has just begun.
-func startCompanion() (socket string, stop func()) {
+// startSidecar starts a sidecar that records: its global strategy is ON, and a window has just begun.
+func startSidecar() (socket string, stop func()) {
 	dir, err := os.MkdirTemp("", "l4dump")
 	if err != nil {
 		panic(err)

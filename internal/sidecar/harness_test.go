@@ -96,8 +96,8 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
-// companion is a Server under test, on a Unix socket, with a client whose answers are held against openapi.yaml.
-type companion struct {
+// sidecar is a Server under test, on a Unix socket, with a client whose answers are held against openapi.yaml.
+type sidecar struct {
 	t      *testing.T
 	server *Server
 	dir    string
@@ -107,10 +107,10 @@ type companion struct {
 	client *http.Client
 }
 
-// start starts a companion whose clock stands at epoch and whose usage is 10 % and 20 %, measured 100 ms before.
-func start(t *testing.T, change func(o *Options)) *companion {
+// start starts a sidecar whose clock stands at epoch and whose usage is 10 % and 20 %, measured 100 ms before.
+func start(t *testing.T, change func(o *Options)) *sidecar {
 	t.Helper()
-	c := &companion{t: t, dir: t.TempDir(), clock: &clock{now: epoch}, meter: &meter{}, log: &logBuffer{}}
+	c := &sidecar{t: t, dir: t.TempDir(), clock: &clock{now: epoch}, meter: &meter{}, log: &logBuffer{}}
 	c.meter.set(10, 20, epoch.Add(-100*time.Millisecond))
 	o := Options{
 		Dir: c.dir, Listen: []Endpoint{{Network: "unix", Address: socketPath(t)}},
@@ -236,7 +236,7 @@ type reply struct {
 }
 
 // do sends a request; header are names and values in turn.
-func (c *companion) do(method, path, body string, header ...string) reply {
+func (c *sidecar) do(method, path, body string, header ...string) reply {
 	c.t.Helper()
 	return send(c.t, c.client, method, "http://localhost"+path, body, header...)
 }
@@ -275,26 +275,26 @@ func problem(t *testing.T, status int, r reply) string {
 	return into[Problem](t, status, r).Reason
 }
 
-func (c *companion) state() State {
+func (c *sidecar) state() State {
 	c.t.Helper()
 	return into[State](c.t, http.StatusOK, c.do(http.MethodGet, statePath, ""))
 }
 
 // setGlobal sets the global strategy.
-func (c *companion) setGlobal(text string) Global {
+func (c *sidecar) setGlobal(text string) Global {
 	c.t.Helper()
 	return into[Global](c.t, http.StatusOK, c.do(http.MethodPut, globalPath, text))
 }
 
 // poll is a plugin's poll with its reports.
-func (c *companion) poll(list ...strategy.Report) State {
+func (c *sidecar) poll(list ...strategy.Report) State {
 	c.t.Helper()
 	report := string(strategy.AppendReports(nil, list))
 	return into[State](c.t, http.StatusOK, c.do(http.MethodGet, statePath, "", strategy.ReportHeader, report))
 }
 
-// read returns a file below the companion's folder, or "" where there is none.
-func (c *companion) read(name string) string {
+// read returns a file below the sidecar's folder, or "" where there is none.
+func (c *sidecar) read(name string) string {
 	c.t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.dir, name))
 	if os.IsNotExist(err) {

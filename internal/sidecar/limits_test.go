@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func dialCompanion(t *testing.T, c *companion) net.Conn {
+func dialSidecar(t *testing.T, c *sidecar) net.Conn {
 	t.Helper()
 	e := c.server.Endpoints()[0]
 	conn, err := net.Dial(e.Network, e.Address)
@@ -27,7 +27,7 @@ func dialCompanion(t *testing.T, c *companion) net.Conn {
 	return conn
 }
 
-// The companion hangs up on who is slow, whatever part is late; the deadline of the test is much later.
+// The sidecar hangs up on who is slow, whatever part is late; the deadline of the test is much later.
 func TestSlowClients(t *testing.T) {
 	const patience = 50 * time.Millisecond
 	tests := []struct {
@@ -47,7 +47,7 @@ func TestSlowClients(t *testing.T) {
 				o.limits.headerTimeout, o.limits.readTimeout, o.limits.idleTimeout = time.Hour, time.Hour, time.Hour
 				tc.change(&o.limits)
 			})
-			conn := dialCompanion(t, c)
+			conn := dialSidecar(t, c)
 			_, err := io.WriteString(conn, tc.sent)
 			require.NoError(t, err)
 			_, err = io.ReadAll(conn) // to its end
@@ -60,7 +60,7 @@ func TestSlowClients(t *testing.T) {
 // A drip of bytes does not keep a request alive.
 func TestSlowloris(t *testing.T) {
 	c := start(t, func(o *Options) { o.limits.headerTimeout = 50 * time.Millisecond })
-	conn := dialCompanion(t, c)
+	conn := dialSidecar(t, c)
 	_, err := io.WriteString(conn, "GET /v1/state HTTP/1.1\r\n")
 	require.NoError(t, err)
 	for err == nil {
@@ -75,7 +75,7 @@ func TestHeaderLimit(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.do(http.MethodGet, healthPath, "", "X", strings.Repeat("x", 30<<10)).status)
 
 	// It hangs up while more comes, so that the client may not get to read the 431.
-	conn := dialCompanion(t, c)
+	conn := dialSidecar(t, c)
 	_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 64<<10)+"\r\n\r\n")
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if !errors.Is(err, syscall.ECONNRESET) {
@@ -85,9 +85,9 @@ func TestHeaderLimit(t *testing.T) {
 }
 
 // slowPost begins a portrait and returns its connection; the body is to come.
-func slowPost(t *testing.T, c *companion) net.Conn {
+func slowPost(t *testing.T, c *sidecar) net.Conn {
 	t.Helper()
-	conn := dialCompanion(t, c)
+	conn := dialSidecar(t, c)
 	_, err := io.WriteString(conn, "POST /v1/portraits/RPC?port=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
 	require.NoError(t, err)
 	return conn
@@ -107,7 +107,7 @@ func TestConcurrencyLimits(t *testing.T) {
 
 	// Two more requests that wait for their bodies take the last places of all.
 	for range 2 {
-		conn := dialCompanion(t, c)
+		conn := dialSidecar(t, c)
 		_, err := io.WriteString(conn, "PUT /v1/strategy/global HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
 		require.NoError(t, err)
 		slow = append(slow, conn)
@@ -138,7 +138,7 @@ func TestConnectionLimit(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 	}
-	first, second, third := dialCompanion(t, c), dialCompanion(t, c), dialCompanion(t, c)
+	first, second, third := dialSidecar(t, c), dialSidecar(t, c), dialSidecar(t, c)
 	ask(first)
 	answered(first)
 	ask(second)
@@ -169,7 +169,7 @@ func TestClose(t *testing.T) {
 	require.NoFileExists(t, c.server.Endpoints()[0].Address)
 }
 
-// A request that never ends does not keep the companion from ending.
+// A request that never ends does not keep the sidecar from ending.
 func TestCloseWithRequestsThatHang(t *testing.T) {
 	c := start(t, func(o *Options) { o.limits.shutdown = time.Millisecond })
 	c.setGlobal(on)

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// metrics are the companion's own, in a registry of their own.
+// metrics are the sidecar's own, in a registry of their own.
 type metrics struct {
 	registry      *prometheus.Registry
 	requests      *prometheus.CounterVec // by path, method and code
@@ -51,7 +51,7 @@ func (m *metrics) answered(path, method string, code int) {
 	m.requests.WithLabelValues(path, method, strconv.Itoa(code)).Inc()
 }
 
-// stateCollector reads the companion's state when it is scraped.
+// stateCollector reads the sidecar's state when it is scraped.
 type stateCollector struct{ server *Server }
 
 var (

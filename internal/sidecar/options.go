@@ -13,7 +13,7 @@ import (
 // Options are all that a Server depends on. The zero value of a field is its default.
 type Options struct {
 	Listen []Endpoint // default: DefaultListen
-	// SocketMode and SocketOwner are those of Unix sockets; default: 0600, and who runs the companion.
+	// SocketMode and SocketOwner are those of Unix sockets; default: 0600, and who runs the sidecar.
 	SocketMode  fs.FileMode
 	SocketOwner *Owner
 	// Listeners with TLS show TLSCert, and want from each client what is given here, both if both are: a certificate

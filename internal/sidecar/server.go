@@ -1,4 +1,4 @@
-// Package sidecar is the companion of the plugin: it tells it how busy the machine is and what the global strategy is,
+// Package sidecar is the sidecar of the plugin: it tells it how busy the machine is and what the global strategy is,
 // takes portraits from the application, and dumps Envoy's configuration. Its interface is HTTP (openapi.yaml).
 package sidecar
 
@@ -18,7 +18,7 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// Server is a companion that runs.
+// Server is a sidecar that runs.
 type Server struct {
 	options   Options
 	log       *slog.Logger
@@ -43,7 +43,7 @@ type Server struct {
 	err       error // set before done is closed
 }
 
-// Start starts a companion. It answers when Start returns, and until ctx ends or Close is called. Nothing is left open
+// Start starts a sidecar. It answers when Start returns, and until ctx ends or Close is called. Nothing is left open
 // after an error.
 func Start(ctx context.Context, options Options) (*Server, error) {
 	if err := options.Validate(); err != nil {
@@ -65,7 +65,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// Run starts a companion and waits for its end, which is ctx's.
+// Run starts a sidecar and waits for its end, which is ctx's.
 func Run(ctx context.Context, options Options) error {
 	s, err := Start(ctx, options)
 	if err != nil {
@@ -77,13 +77,13 @@ func Run(ctx context.Context, options Options) error {
 // Endpoints returns where it listens, with the ports that it got.
 func (s *Server) Endpoints() []Endpoint { return s.endpoints }
 
-// Wait returns when the companion has ended and nothing of it runs any more: nil where it was told to end.
+// Wait returns when the sidecar has ended and nothing of it runs any more: nil where it was told to end.
 func (s *Server) Wait() error {
 	<-s.done
 	return s.err
 }
 
-// Close ends the companion and waits. Requests that are under way have a few seconds.
+// Close ends the sidecar and waits. Requests that are under way have a few seconds.
 func (s *Server) Close() error {
 	s.cancel()
 	return s.Wait()
@@ -167,7 +167,7 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 // reportPause is the least time between two lines about reports that cannot be read.
 const reportPause = time.Minute
 
-// lock keeps a second companion off the folder.
+// lock keeps a second sidecar off the folder.
 func (s *Server) lock() error {
 	dir, err := os.Open(s.options.Dir)
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *Server) lock() error {
 	s.closers = append(s.closers, dir.Close)
 	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("lock folder %s: another companion uses it", s.options.Dir)
+			return fmt.Errorf("lock folder %s: another sidecar uses it", s.options.Dir)
 		}
 		return fmt.Errorf("lock folder %s: %w", s.options.Dir, err)
 	}

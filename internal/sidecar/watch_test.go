@@ -147,7 +147,7 @@ func TestStrategyFileLimit(t *testing.T) {
 
 func TestRestartWithStrategyFile(t *testing.T) {
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "global.json")
-	restart := func() *companion {
+	restart := func() *sidecar {
 		return start(t, func(o *Options) { o.Dir, o.StrategyFile = dir, file })
 	}
 	require.NoError(t, os.WriteFile(file, []byte(on), 0o600))

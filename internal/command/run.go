@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -57,7 +57,7 @@ the dump as it is recorded: standard output gets the records, standard error the
 The engine is built in: nothing has to be installed. It supports what a TCP proxy with this
 plugin needs; whatever else the file holds is named as a fault. With --envoy, a real Envoy runs
 the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for connections.`,
-		Example: `  # record what passes through the example's listener, with a service to talk to and the companion
+		Example: `  # record what passes through the example's listener, with a service to talk to and the sidecar
   l4dump run -c envoy.yaml --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911
 
   # the same in Envoy, showing its log
@@ -77,8 +77,8 @@ the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for c
 	f.StringVar(&flags.logLevel, "log-level", "info", "level of the plugin's log: trace, debug, info, warning, error, critical or off")
 	f.DurationVar(&flags.drainTime, "drain-time", 5*time.Second, "how long connections may go on after an interrupt")
 	f.StringVar(&flags.echo, "echo", "", "also start a service at this ADDRESS that sends back what it gets")
-	f.StringVar(&flags.sidecar, "sidecar", "", "also start the companion at this ADDRESS, HOST:PORT or unix:///PATH")
-	f.StringVar(&flags.sidecarDir, "sidecar-dir", "l4dump-sidecar", "directory of all that the companion writes")
+	f.StringVar(&flags.sidecar, "sidecar", "", "also start the sidecar at this ADDRESS, HOST:PORT or unix:///PATH")
+	f.StringVar(&flags.sidecarDir, "sidecar-dir", "l4dump-sidecar", "directory of all that the sidecar writes")
 	f.StringVar(&flags.format, "format", formatText, "how to show the dump: text, or the log as it is")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
 	f.StringVar(&flags.envoy, "envoy", "", "run this Envoy binary instead of the built-in engine")
@@ -125,13 +125,13 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 	}
 	if f.sidecar != "" {
 		// It goes on while the proxy drains, which still records.
-		c, err := f.startCompanion(context.WithoutCancel(cmd.Context()), stderr)
+		c, err := f.startSidecar(context.WithoutCancel(cmd.Context()), stderr)
 		if err != nil {
 			return err
 		}
 		defer func() {
 			if err := c.stop(); err != nil {
-				fmt.Fprintf(stderr, "l4dump: run the companion: %v\n", err)
+				fmt.Fprintf(stderr, "l4dump: run the sidecar: %v\n", err)
 			}
 		}()
 	}
@@ -151,9 +151,9 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 	return f.runEmbedded(cmd.Context(), log, stderr, level)
 }
 
-// startCompanion starts what the sidecar command starts, with its defaults. It logs warnings only: this log is the
+// startSidecar starts what the sidecar command starts, with its defaults. It logs warnings only: this log is the
 // proxy's.
-func (f *runFlags) startCompanion(ctx context.Context, stderr io.Writer) (*companion, error) {
+func (f *runFlags) startSidecar(ctx context.Context, stderr io.Writer) (*sidecarProcess, error) {
 	var flags sidecarFlags
 	flags.register(new(cobra.Command))
 	flags.listen = []string{f.sidecar}
@@ -164,10 +164,10 @@ func (f *runFlags) startCompanion(ctx context.Context, stderr io.Writer) (*compa
 	}
 	c, err := flags.start(ctx, stderr)
 	if err != nil {
-		return nil, fmt.Errorf("start the companion: %w%s", err, inUseHint(err, "--sidecar"))
+		return nil, fmt.Errorf("start the sidecar: %w%s", err, inUseHint(err, "--sidecar"))
 	}
 	for _, e := range c.server.Endpoints() {
-		fmt.Fprintf(stderr, "l4dump: companion on %s\n", e)
+		fmt.Fprintf(stderr, "l4dump: sidecar on %s\n", e)
 	}
 	return c, nil
 }

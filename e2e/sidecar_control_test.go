@@ -11,22 +11,22 @@ import (
 )
 
 // TestGlobalStrategy forces recording off and back on by `l4dump ctl`, on live connections of every worker, through a
-// restart of the companion, and turns it on where the plugin's own strategy is off.
+// restart of the sidecar, and turns it on where the plugin's own strategy is off.
 func TestGlobalStrategy(t *testing.T) {
 	t.Parallel()
 	const own, other = "on", "off" // the switches of the plugins' own strategies
 	const interval, slack = 500 * time.Millisecond, 2 * time.Second
 	onEach(t, func(t *testing.T, s subject) {
-		companion := newCompanion(t, socketPath(t))
-		companion.start()
-		const sidecar = `{"poll_interval": "500ms"}`
+		sidecar := newSidecar(t, socketPath(t))
+		sidecar.start()
+		const asked = `{"poll_interval": "500ms"}`
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{
-			own:   guardedConfig(unlimited(openStrategy(t)), sidecar, `{}`),
-			other: guardedConfig(strategy.DefaultStrategy(), sidecar, `{}`),
+			own:   guardedConfig(unlimited(openStrategy(t)), asked, `{}`),
+			other: guardedConfig(strategy.DefaultStrategy(), asked, `{}`),
 		})
 		c.rename(t, other, other)
-		c.lead(t, sidecarCluster, companion.address)
+		c.lead(t, sidecarCluster, sidecar.address)
 		p := start(t, s, c)
 		on, off := dialLive(t, p.address(own)), dialLive(t, p.address(other))
 		on.waitForRecords(p)
@@ -35,7 +35,7 @@ func TestGlobalStrategy(t *testing.T) {
 
 		forceOff := func() {
 			t.Helper()
-			require.Contains(t, companion.ctl("off"), "FORCE_OFF")
+			require.Contains(t, sidecar.ctl("off"), "FORCE_OFF")
 			forced := time.Now()
 			waitFor(t, "two intervals and some slack", func() bool {
 				on.speak()
@@ -48,7 +48,7 @@ func TestGlobalStrategy(t *testing.T) {
 		}
 		cleared := func() {
 			t.Helper()
-			require.Contains(t, companion.ctl("clear"), "none")
+			require.Contains(t, sidecar.ctl("clear"), "none")
 			since := time.Now()
 			on.waitForRecords(p)
 			t.Logf("recording goes on within %s", time.Since(since).Round(time.Millisecond))
@@ -58,10 +58,10 @@ func TestGlobalStrategy(t *testing.T) {
 		cleared()
 
 		forceOff()
-		companion.stop()
+		sidecar.stop()
 		on.beSilent()
-		companion.start()
-		require.Contains(t, companion.ctl("get"), "FORCE_OFF")
+		sidecar.start()
+		require.Contains(t, sidecar.ctl("get"), "FORCE_OFF")
 		p.waitForPolls("ok", 3)
 		on.beSilent()
 		require.Equal(t, uint64(1), p.metrics()["l4dump_off_forced_off"])
@@ -69,7 +69,7 @@ func TestGlobalStrategy(t *testing.T) {
 		cleared()
 
 		schedule := openStrategy(t)
-		require.Contains(t, companion.ctl("set", "--switch", "ON",
+		require.Contains(t, sidecar.ctl("set", "--switch", "ON",
 			"--interval", fmt.Sprint(schedule.Interval), "--duration", fmt.Sprint(schedule.Duration)), "ON")
 		off.waitForRecords(p)
 		on.waitForRecords(p)

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"encoding/json"
@@ -27,8 +27,8 @@ func newCtlCommand() *cobra.Command {
 	var flags ctlFlags
 	cmd := &cobra.Command{
 		Use:   "ctl",
-		Short: "Control a running companion",
-		Long: `ctl reads and sets the global strategy of a companion (l4dump sidecar), and shows its status.
+		Short: "Control a running sidecar",
+		Long: `ctl reads and sets the global strategy of a sidecar (l4dump sidecar), and shows its status.
 
 A global FORCE_OFF stops all recording. Otherwise an application's own ON decides, with the
 application's values; else a global ON, with the global values.`,
@@ -46,9 +46,9 @@ application's values; else a global ON, with the global values.`,
 	}
 	p := cmd.PersistentFlags()
 	p.StringVar(&flags.address, "address", "http://"+sidecar.DefaultListen,
-		"the companion: unix:///PATH, http://HOST:PORT or https://HOST:PORT")
+		"the sidecar: unix:///PATH, http://HOST:PORT or https://HOST:PORT")
 	p.StringVar(&flags.client.TokenFile, "token-file", "", "file with the bearer token to send")
-	p.StringVar(&flags.client.CA, "ca", "", "who signed the companion's certificate, PEM (default the system's)")
+	p.StringVar(&flags.client.CA, "ca", "", "who signed the sidecar's certificate, PEM (default the system's)")
 	p.StringVar(&flags.client.ClientCert, "tls-cert", "", "certificate to show, PEM")
 	p.StringVar(&flags.client.Key, "tls-key", "", "its key, PEM")
 	p.BoolVar(&flags.json, "json", false, "write the answer as JSON")
@@ -73,14 +73,14 @@ func newCtlOff(flags *ctlFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "off",
 		Short: "Stop all recording: set the global strategy to FORCE_OFF",
-		Long: `off sets the global strategy to FORCE_OFF: every plugin that polls this companion stops within two of its
+		Long: `off sets the global strategy to FORCE_OFF: every plugin that polls this sidecar stops within two of its
 polls, on live connections too. A plugin with "resource_guard": "off" does not poll, and goes on.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.global(cmd, func(c *sidecar.Client) (sidecar.Global, error) {
 				global, err := c.SetGlobal(cmd.Context(), []byte(`{"switch":"FORCE_OFF"}`))
 				if status, statusErr := c.Status(cmd.Context()); err == nil && statusErr == nil && len(status.Plugins) == 0 {
-					fmt.Fprintln(cmd.ErrOrStderr(), "l4dump: no plugin has polled this companion lately; "+
+					fmt.Fprintln(cmd.ErrOrStderr(), "l4dump: no plugin has polled this sidecar lately; "+
 						`one with "resource_guard": "off" does not obey it`)
 				}
 				return global, err
@@ -136,7 +136,7 @@ The strategy comes from flags, or as a JSON object from a file.`,
 	return cmd
 }
 
-// strategyText returns the strategy that the command line describes, as JSON. The companion validates it.
+// strategyText returns the strategy that the command line describes, as JSON. The sidecar validates it.
 func strategyText(cmd *cobra.Command, file string) ([]byte, error) {
 	keys := make(map[string]any)
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -235,7 +235,7 @@ func (f *ctlFlags) global(cmd *cobra.Command, ask func(c *sidecar.Client) (sidec
 		return err
 	}
 	if !global.Persisted {
-		fmt.Fprintln(cmd.ErrOrStderr(), "l4dump: the companion could not write this to its disk; it is in force until it restarts")
+		fmt.Fprintln(cmd.ErrOrStderr(), "l4dump: the sidecar could not write this to its disk; it is in force until it restarts")
 	}
 	if f.json {
 		return writeJSON(cmd.OutOrStdout(), global)

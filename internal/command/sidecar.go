@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 // podUIDVariable is where a pod's manifest puts its UID.
 const podUIDVariable = "POD_UID"
 
-// The formats of the companion's log.
+// The formats of the sidecar's log.
 const (
 	logText = "text"
 	logJSON = "json"
@@ -46,7 +46,7 @@ func newSidecarCommand() *cobra.Command {
 	var flags sidecarFlags
 	cmd := &cobra.Command{
 		Use:   "sidecar",
-		Short: "Run the companion: resource usage, run-time control, portraits",
+		Short: "Run the sidecar: resource usage, run-time control, portraits",
 		Long: `sidecar runs beside the proxy. It measures CPU and memory, which the plugin cannot see, and
 carries the global strategy. The plugin polls both, and records only while they allow it.
 
@@ -129,7 +129,7 @@ func completeFlag(cmd *cobra.Command, flag string, values ...string) {
 	}
 }
 
-// run runs the companion until ctx ends.
+// run runs the sidecar until ctx ends.
 func (f *sidecarFlags) run(ctx context.Context, stderr io.Writer, podUID string) error {
 	if f.podUID == "" {
 		f.podUID = podUID
@@ -141,15 +141,15 @@ func (f *sidecarFlags) run(ctx context.Context, stderr io.Writer, podUID string)
 	return c.wait()
 }
 
-// companion is a companion that runs, with what measures for it.
-type companion struct {
+// sidecarProcess is a sidecar that runs, with what measures for it.
+type sidecarProcess struct {
 	server  *sidecar.Server
 	cancel  context.CancelFunc
 	sampled chan struct{}
 }
 
-// start starts the companion; it stops when ctx ends.
-func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*companion, error) {
+// start starts the sidecar; it stops when ctx ends.
+func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*sidecarProcess, error) {
 	sampler, logger, err := f.resolve(stderr)
 	if err != nil {
 		return nil, usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\n        "))}
@@ -163,7 +163,7 @@ func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*companion,
 		cancel()
 		return nil, err
 	}
-	c := &companion{server: server, cancel: cancel, sampled: make(chan struct{})}
+	c := &sidecarProcess{server: server, cancel: cancel, sampled: make(chan struct{})}
 	go func() {
 		defer close(c.sampled)
 		sampler.Run(ctx)
@@ -171,16 +171,16 @@ func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*companion,
 	return c, nil
 }
 
-// wait returns when the companion has stopped.
-func (c *companion) wait() error {
+// wait returns when the sidecar has stopped.
+func (c *sidecarProcess) wait() error {
 	err := c.server.Wait()
 	c.cancel()
 	<-c.sampled
 	return err
 }
 
-// stop stops the companion and waits for its end.
-func (c *companion) stop() error {
+// stop stops the sidecar and waits for its end.
+func (c *sidecarProcess) stop() error {
 	c.cancel()
 	return c.wait()
 }
@@ -258,7 +258,7 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	return nil, fmt.Errorf("log-format: want text or json, got %q", format)
 }
 
-// usageSource is a sampler as the companion sees it.
+// usageSource is a sampler as the sidecar sees it.
 type usageSource struct {
 	sampler *usage.Sampler
 	log     *slog.Logger

@@ -13,26 +13,26 @@ import (
 	"l4dump/strategy"
 )
 
-// goodState is the answer of a companion that has just measured an idle machine.
+// goodState is the answer of a sidecar that has just measured an idle machine.
 const goodState = `{"version":1,"usage":{"cpu":{"percent":1,"age_ms":0},"memory":{"percent":1,"age_ms":0}},"global":null}`
 
 func answerWell(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(goodState)) }
 
-// fakeCompanion is what listens where the companion should.
-type fakeCompanion struct {
+// fakeSidecar is what listens where the sidecar should.
+type fakeSidecar struct {
 	mu     sync.Mutex
 	answer http.HandlerFunc
 	polls  []time.Time
 }
 
-// startFake starts a fake companion that answers well.
-func startFake(t *testing.T, address string) *fakeCompanion {
+// startFake starts a fake sidecar that answers well.
+func startFake(t *testing.T, address string) *fakeSidecar {
 	t.Helper()
 	endpoint, err := sidecar.ParseEndpoint(address)
 	require.NoError(t, err)
 	listener, err := net.Listen(endpoint.Network, endpoint.Address)
 	require.NoError(t, err)
-	f := &fakeCompanion{answer: answerWell}
+	f := &fakeSidecar{answer: answerWell}
 	server := http.Server{Handler: f}
 	served := make(chan struct{})
 	go func() {
@@ -47,21 +47,21 @@ func startFake(t *testing.T, address string) *fakeCompanion {
 }
 
 // set changes the answer.
-func (f *fakeCompanion) set(answer http.HandlerFunc) {
+func (f *fakeSidecar) set(answer http.HandlerFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answer = answer
 }
 
 // polled returns when the polls came.
-func (f *fakeCompanion) polled() []time.Time {
+func (f *fakeSidecar) polled() []time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.polls
 }
 
 // ServeHTTP implements http.Handler.
-func (f *fakeCompanion) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *fakeSidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	answer := f.answer
 	if r.URL.Path == strategy.StatePath {
@@ -87,7 +87,7 @@ func TestPolls(t *testing.T) {
 		p := start(t, s.with(manyWorkers), c)
 		live := dialLive(t, p.address(listenerName))
 		live.waitForRecords(p)
-		require.Equal(t, manyWorkers, p.dump().vms(), "each worker records, so each follows the companion")
+		require.Equal(t, manyWorkers, p.dump().vms(), "each worker records, so each follows the sidecar")
 
 		// What the proxy did while it started is not what is asked.
 		first := len(fake.polled())

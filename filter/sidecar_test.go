@@ -14,7 +14,7 @@ import (
 )
 
 const guarded = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"capture":{"unit":"connections"},` +
-	`"sidecar":{"cluster":"companion","poll_interval":"1s","timeout":"250ms","stale_after":"5s"}}`
+	`"sidecar":{"cluster":"sidecar","poll_interval":"1s","timeout":"250ms","stale_after":"5s"}}`
 
 func state(cpu, memory, ageMilliseconds int, global string) string {
 	return fmt.Sprintf(`{"version":1,"usage":{"cpu":{"percent":%d,"age_ms":%d},"memory":{"percent":%d,"age_ms":0}},"global":%s}`,
@@ -36,7 +36,7 @@ func TestPollRequest(t *testing.T) {
 	require.Len(t, calls, 1)
 	require.Equal(t, proxytest.HttpCalloutAttribute{
 		CalloutID: calls[0].CalloutID,
-		Upstream:  "companion",
+		Upstream:  "sidecar",
 		Headers: [][2]string{
 			{":method", "GET"},
 			{":path", "/v1/state"},
@@ -151,7 +151,7 @@ func TestGlobalStrategy(t *testing.T) {
 
 	r.answer("503", "")
 	r.wait(100 * second)
-	require.Equal(t, uint64(1), r.gauge("off_forced_off"), "it stays in force while the companion is silent")
+	require.Equal(t, uint64(1), r.gauge("off_forced_off"), "it stays in force while the sidecar is silent")
 
 	r.answer("200", state(1, 1, 0, "null"))
 	r.wait(second)
@@ -159,7 +159,7 @@ func TestGlobalStrategy(t *testing.T) {
 	require.Len(t, r.records(), 3)
 
 	t.Run("on, where the application is off", func(t *testing.T) {
-		r.configure(`{"sidecar":{"cluster":"companion"}}`)
+		r.configure(`{"sidecar":{"cluster":"sidecar"}}`)
 		r.wait(second) // the call of the old root context is lost with it
 		r.answer("200", state(1, 1, 0, `{"switch":"ON","interval":3600,"duration":3599}`))
 		r.wait(second)
@@ -169,7 +169,7 @@ func TestGlobalStrategy(t *testing.T) {
 }
 
 func TestForcedOffIsSaidEachTime(t *testing.T) {
-	r := newRig(t, `{"sidecar":{"cluster":"companion"}}`)
+	r := newRig(t, `{"sidecar":{"cluster":"sidecar"}}`)
 	r.Tick()
 	for _, global := range []string{`{"switch":"FORCE_OFF"}`, "null", `{"switch":"FORCE_OFF"}`, `{"switch":"ON"}`} {
 		r.answer("200", state(1, 1, 0, global))
@@ -183,22 +183,22 @@ func TestForcedOffIsSaidEachTime(t *testing.T) {
 	}, r.GetWarnLogs())
 }
 
-// TestBadCompanions has everything that may answer on the companion's port: nothing is recorded, and each is said once.
-func TestBadCompanions(t *testing.T) {
+// TestBadSidecars has everything that may answer on the sidecar's port: nothing is recorded, and each is said once.
+func TestBadSidecars(t *testing.T) {
 	for _, row := range []struct {
 		name, status, body string
 		counter, said      string
 	}{
-		{"nobody listens", "503", "upstream connect error or disconnect/reset before headers", "unreachable", "no answer from cluster companion (status 503)"},
-		{"it hangs", "504", "upstream request timeout", "unreachable", "no answer from cluster companion (status 504)"},
-		{"another service", "404", "<html>", "unreachable", "no answer from cluster companion (status 404)"},
-		{"another service that likes all paths", "200", "<html>", "invalid", "the answer of cluster companion is not the companion's: want valid JSON, but at byte 0: an unexpected '<', want a value"},
-		{"an empty answer", "200", "", "invalid", "the answer of cluster companion is not the companion's: want valid JSON, but at byte 0: it ends too early, want a value"},
-		{"garbage", "200", "\x00\n\xff", "invalid", "the answer of cluster companion is not the companion's: want valid JSON, but at byte 0: a zero byte"},
-		{"as large as it may be", "200", "1" + strings.Repeat(" ", maxStateBytes-1), "invalid", "the answer of cluster companion is not the companion's: want an object, got 1"},
-		{"too large", "200", "1" + strings.Repeat(" ", maxStateBytes), "invalid", "the answer of cluster companion is too large"},
-		{"not measured yet", "200", `{"version":1,"usage":null}`, "unmeasured", "the companion has not measured yet"},
-		{"measured too long ago", "200", state(1, 1, 5001, "null"), "unmeasured", "the companion's last measurement is too old"},
+		{"nobody listens", "503", "upstream connect error or disconnect/reset before headers", "unreachable", "no answer from cluster sidecar (status 503)"},
+		{"it hangs", "504", "upstream request timeout", "unreachable", "no answer from cluster sidecar (status 504)"},
+		{"another service", "404", "<html>", "unreachable", "no answer from cluster sidecar (status 404)"},
+		{"another service that likes all paths", "200", "<html>", "invalid", "the answer of cluster sidecar is not the sidecar's: want valid JSON, but at byte 0: an unexpected '<', want a value"},
+		{"an empty answer", "200", "", "invalid", "the answer of cluster sidecar is not the sidecar's: want valid JSON, but at byte 0: it ends too early, want a value"},
+		{"garbage", "200", "\x00\n\xff", "invalid", "the answer of cluster sidecar is not the sidecar's: want valid JSON, but at byte 0: a zero byte"},
+		{"as large as it may be", "200", "1" + strings.Repeat(" ", maxStateBytes-1), "invalid", "the answer of cluster sidecar is not the sidecar's: want an object, got 1"},
+		{"too large", "200", "1" + strings.Repeat(" ", maxStateBytes), "invalid", "the answer of cluster sidecar is too large"},
+		{"not measured yet", "200", `{"version":1,"usage":null}`, "unmeasured", "the sidecar has not measured yet"},
+		{"measured too long ago", "200", state(1, 1, 5001, "null"), "unmeasured", "the sidecar's last measurement is too old"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t, guarded)
@@ -220,15 +220,15 @@ func TestBadCompanions(t *testing.T) {
 			require.Equal(t, uint64(1), r.gauge("sidecar_fresh"))
 			r.downstream(r.connect(), "x")
 			require.Len(t, r.records(), 2)
-			require.Contains(t, r.GetInfoLogs(), "l4dump: the companion reports")
+			require.Contains(t, r.GetInfoLogs(), "l4dump: the sidecar reports")
 		})
 	}
 }
 
-// withoutFigures ends the line about each fault of a companion.
+// withoutFigures ends the line about each fault of a sidecar.
 const withoutFigures = "; nothing is recorded without fresh figures"
 
-// TestFaultsAreSaidOnce has another service on the companion's port, whose answer is never the same.
+// TestFaultsAreSaidOnce has another service on the sidecar's port, whose answer is never the same.
 func TestFaultsAreSaidOnce(t *testing.T) {
 	r := newRig(t, guarded)
 	r.Tick()
@@ -238,7 +238,7 @@ func TestFaultsAreSaidOnce(t *testing.T) {
 		r.answer("200", fmt.Sprintf(`{"version":%d}`, i+2))
 		r.wait(second)
 	}
-	require.Equal(t, []string{"l4dump: the answer of cluster companion is not the companion's: version: want 1" + withoutFigures}, r.GetWarnLogs())
+	require.Equal(t, []string{"l4dump: the answer of cluster sidecar is not the sidecar's: version: want 1" + withoutFigures}, r.GetWarnLogs())
 }
 
 // TestReadingsNotTicks has a plugin look at one answer several times: it is one reading.
@@ -264,11 +264,11 @@ func TestUnmeasuredIsNoReading(t *testing.T) {
 	p := r.vm.newest["recorder\x00root"]
 	r.Tick()
 	r.answer("200", state(90, 1, 0, "null"))
-	p.companion.load() // another plugin of the VM is first with both answers
-	_, cas, err := abi.SharedData(p.companion.stateKey)
+	p.sidecar.load() // another plugin of the VM is first with both answers
+	_, cas, err := abi.SharedData(p.sidecar.stateKey)
 	require.NoError(t, err)
-	require.NoError(t, abi.SetSharedData(p.companion.stateKey, []byte("01234567"+`{"version":1,"usage":null}`), cas))
-	p.companion.load()
+	require.NoError(t, abi.SetSharedData(p.sidecar.stateKey, []byte("01234567"+`{"version":1,"usage":null}`), cas))
+	p.sidecar.load()
 	p.refresh()
 	require.Equal(t, strategy.CPULimit, p.fuse.Reason())
 }
@@ -327,11 +327,11 @@ func TestOnePollForAllVMs(t *testing.T) {
 	r.Tick()
 	r.answer("200", state(1, 1, 0, "null"))
 	const vms, periods = 4, 30
-	c := r.vm.companions["companion"]
+	c := r.vm.sidecars["sidecar"]
 	polls := 0
 	for i := range vms * periods {
 		r.now += second / vms
-		other := &companion{cluster: c.cluster, leaseKey: c.leaseKey, stateKey: c.stateKey}
+		other := &sidecar{cluster: c.cluster, leaseKey: c.leaseKey, stateKey: c.stateKey}
 		if i%vms == 0 {
 			other = c
 		}
@@ -345,7 +345,7 @@ func TestOnePollForAllVMs(t *testing.T) {
 
 func TestLease(t *testing.T) {
 	r := newRig(t, guarded)
-	c := r.vm.companions["companion"]
+	c := r.vm.sidecars["sidecar"]
 	r.Tick()
 	start := r.now // the tick took it
 	for _, row := range []struct {

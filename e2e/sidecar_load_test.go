@@ -111,7 +111,7 @@ func (g *group) keepBusy(t *testing.T) (end func()) {
 }
 
 // usualCPU returns the highest of some readings of CPU usage, in percent.
-func (c *companion) usualCPU(readings int) float64 {
+func (c *sidecarProcess) usualCPU(readings int) float64 {
 	c.t.Helper()
 	highest := 0.0
 	var last sidecar.UsageFigure
@@ -149,7 +149,7 @@ func TestBusyMachine(t *testing.T) {
 		if own {
 			scope, share = "cgroup", 0.1
 		}
-		c := newMeasuringCompanion(t, socketPath(t), "--scope", scope)
+		c := newMeasuringSidecar(t, socketPath(t), "--scope", scope)
 		c.wrapper = g.wrapper()
 		c.start()
 		idle := c.usualCPU(5)

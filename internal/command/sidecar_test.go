@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -122,7 +122,7 @@ func TestSidecarRefusals(t *testing.T) {
 	}
 }
 
-// TestSidecar runs the companion with what this machine measures, until a signal.
+// TestSidecar runs the sidecar with what this machine measures, until a signal.
 func TestSidecar(t *testing.T) {
 	// The signal must not end the test where it comes late or early.
 	signals := make(chan os.Signal, 1)
@@ -136,7 +136,7 @@ func TestSidecar(t *testing.T) {
 	var stderr watched
 	code := make(chan int, 1)
 	go func() {
-		code <- run(strings.NewReader(""), io.Discard, &stderr, []string{
+		code <- Run(strings.NewReader(""), io.Discard, &stderr, []string{
 			"sidecar", "--listen", address, "--listen", "127.0.0.1:0", "--dir", filepath.Join(dir, "data"), "--scope", "host",
 			"--sample-interval", "50ms", "--log-format", "json",
 		})

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 // runCommand runs a command line and returns its exit code, standard output and standard error.
 func runCommand(stdin string, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = run(strings.NewReader(stdin), &out, &errs, args)
+	code = Run(strings.NewReader(stdin), &out, &errs, args)
 	return code, out.String(), errs.String()
 }
 
@@ -109,9 +109,9 @@ spec:
 			"-: want YAML or JSON: yaml: line 2: did not find expected node content\n",
 		},
 		{
-			"no cluster for the companion", changedEnvoyYAML(t, "name: l4dump-sidecar", "name: sidecar"), exitFound,
+			"no cluster for the sidecar", changedEnvoyYAML(t, "name: l4dump-sidecar", "name: sidecar"), exitFound,
 			"-: " + wasm + ".configuration.value.sidecar.cluster: want one of static_resources.clusters, got \"l4dump-sidecar\": " +
-				"without its companion the plugin records nothing\n",
+				"without its sidecar the plugin records nothing\n",
 		},
 		{
 			"a manifest with a field that Envoy does not know",

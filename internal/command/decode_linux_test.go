@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -55,7 +55,7 @@ func TestDecodeOnATerminal(t *testing.T) {
 		t.Run("stdout, "+row.name, func(t *testing.T) {
 			t.Setenv("NO_COLOR", row.noColor)
 			tty, shown := terminal(t)
-			require.Equal(t, 0, run(strings.NewReader(""), tty, tty, append([]string{"decode"}, row.args...)))
+			require.Equal(t, 0, Run(strings.NewReader(""), tty, tty, append([]string{"decode"}, row.args...)))
 			text := shown()
 			require.Equal(t, row.color, strings.Contains(text, color))
 			require.NotContains(t, text, bar)
@@ -75,7 +75,7 @@ func TestDecodeOnATerminal(t *testing.T) {
 		t.Run("stderr, "+row.name, func(t *testing.T) {
 			tty, shown := terminal(t)
 			var stdout bytes.Buffer
-			require.Equal(t, 0, run(strings.NewReader(""), &stdout, tty, append([]string{"decode"}, row.args...)))
+			require.Equal(t, 0, Run(strings.NewReader(""), &stdout, tty, append([]string{"decode"}, row.args...)))
 			text := shown()
 			require.Equal(t, row.bar, strings.Contains(text, bar), text)
 			require.NotContains(t, stdout.String(), "\x1b")

@@ -29,49 +29,49 @@ func TestPortraits(t *testing.T) {
 		c.lead(t, sidecarCluster, address)
 		discovered := c.discover(t, listenerName)
 		p := start(t, s, c)
-		companion := newCompanion(t, address, "--envoy-admin", "http://"+p.admin)
-		companion.start()
-		recording := func() bool { return companion.state().Recording }
-		waitFor(t, "the companion to know the plugin's strategy", recording)
+		sidecar := newSidecar(t, address, "--envoy-admin", "http://"+p.admin)
+		sidecar.start()
+		recording := func() bool { return sidecar.state().Recording }
+		waitFor(t, "the sidecar to know the plugin's strategy", recording)
 
-		static := companion.waitForLines("dump_static_conf.log", 1)
+		static := sidecar.waitForLines("dump_static_conf.log", 1)
 		require.Contains(t, static[0], `"static_resources"`)
 		require.Contains(t, static[0], discovered.path, "where the plugin's configuration comes from")
 
-		companion.requirePortrait("RPC", `{"service": "cart",
+		sidecar.requirePortrait("RPC", `{"service": "cart",
 			"note": "two\nlines"}`)
-		window := companion.state().Window.ID
+		window := sidecar.state().Window.ID
 		require.Equal(t, []string{`[` + window + `][RPC][8080]{"service":"cart","note":"two\nlines"}`},
-			companion.lines("dump_portrait_data.log"))
-		dumps := companion.waitForLines("dump_mem_dump.log", 1)
+			sidecar.lines("dump_portrait_data.log"))
+		dumps := sidecar.waitForLines("dump_mem_dump.log", 1)
 		first := configOf(t, dumps[0], window)
 		require.Contains(t, first, `duration\":`+strconv.FormatInt(schedule.Duration, 10))
 
-		status, answer := companion.post("/v1/portraits/RPC?port=8080", `{}`)
+		status, answer := sidecar.post("/v1/portraits/RPC?port=8080", `{}`)
 		require.Equal(t, http.StatusConflict, status, answer)
 
-		companion.requirePortrait("STATE", `[1]`)
-		dumps = companion.waitForLines("dump_mem_dump.log", 2)
+		sidecar.requirePortrait("STATE", `[1]`)
+		dumps = sidecar.waitForLines("dump_mem_dump.log", 2)
 		require.Equal(t, "["+window+"]no_change", dumps[1])
 
 		changed := schedule
 		changed.CPUMaxRate = 98.5
 		discovered.update(t, guardedConfig(changed, quickSidecar, `{}`))
-		waitFor(t, "the new configuration", func() bool { return companion.state().Strategy.CPUMaxRate == changed.CPUMaxRate })
-		companion.requirePortrait("CONFIGURATION", `"x"`)
-		dumps = companion.waitForLines("dump_mem_dump.log", 3)
+		waitFor(t, "the new configuration", func() bool { return sidecar.state().Strategy.CPUMaxRate == changed.CPUMaxRate })
+		sidecar.requirePortrait("CONFIGURATION", `"x"`)
+		dumps = sidecar.waitForLines("dump_mem_dump.log", 3)
 		require.NotEqual(t, first, configOf(t, dumps[2], window))
 		require.Contains(t, dumps[2], `cpu_max_rate\":98.5`)
 
-		companion.ctl("off")
-		status, answer = companion.post("/v1/portraits/RPC?port=8080", `{}`)
+		sidecar.ctl("off")
+		status, answer = sidecar.post("/v1/portraits/RPC?port=8080", `{}`)
 		require.Equal(t, http.StatusLocked, status, answer)
 		require.Contains(t, answer, "forced_off")
 
-		require.Len(t, companion.lines("dump_portrait_data.log"), 3)
-		require.Len(t, companion.lines("dump_mem_dump.log"), 3)
-		require.Len(t, companion.lines("dump_static_conf.log"), 1, "once")
-		files, err := os.ReadDir(companion.dir)
+		require.Len(t, sidecar.lines("dump_portrait_data.log"), 3)
+		require.Len(t, sidecar.lines("dump_mem_dump.log"), 3)
+		require.Len(t, sidecar.lines("dump_static_conf.log"), 1, "once")
+		files, err := os.ReadDir(sidecar.dir)
 		require.NoError(t, err)
 		for _, file := range files {
 			info, err := file.Info()
@@ -82,7 +82,7 @@ func TestPortraits(t *testing.T) {
 }
 
 // requirePortrait uploads a portrait, which must be taken.
-func (c *companion) requirePortrait(businessType, body string) {
+func (c *sidecarProcess) requirePortrait(businessType, body string) {
 	c.t.Helper()
 	status, answer := c.post("/v1/portraits/"+businessType+"?port=8080", body)
 	require.Equal(c.t, http.StatusCreated, status, answer)
@@ -91,8 +91,8 @@ func (c *companion) requirePortrait(businessType, body string) {
 	require.Equal(c.t, businessType, portrait.Type)
 }
 
-// lines returns the lines of one of the companion's files, which may not be there yet.
-func (c *companion) lines(name string) []string {
+// lines returns the lines of one of the sidecar's files, which may not be there yet.
+func (c *sidecarProcess) lines(name string) []string {
 	c.t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.dir, name))
 	if errors.Is(err, fs.ErrNotExist) || len(text) == 0 {
@@ -102,8 +102,8 @@ func (c *companion) lines(name string) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
-// waitForLines waits until one of the companion's files has count lines.
-func (c *companion) waitForLines(name string, count int) []string {
+// waitForLines waits until one of the sidecar's files has count lines.
+func (c *sidecarProcess) waitForLines(name string, count int) []string {
 	c.t.Helper()
 	waitFor(c.t, name, func() bool { return len(c.lines(name)) >= count })
 	return c.lines(name)

@@ -6,13 +6,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCompanion has two companions, one over loopback and one over a Unix socket. The second one is not there at first.
-func TestCompanion(t *testing.T) {
+// TestSidecar has two sidecars, one over loopback and one over a Unix socket. The second one is not there at first.
+func TestSidecar(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s subject) {
-		overLoopback := newCompanion(t, "127.0.0.1:0")
+		overLoopback := newSidecar(t, "127.0.0.1:0")
 		overLoopback.start()
-		overUnix := newCompanion(t, socketPath(t))
+		overUnix := newSidecar(t, socketPath(t))
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{
 			"loopback": guardedConfig(unlimited(openStrategy(t)), quickSidecar, `{}`),
@@ -43,11 +43,11 @@ func TestCompanion(t *testing.T) {
 		overUnix.start()
 		unwatched.waitForRecords(p)
 		p.waitForMetric("l4dump_off_usage_unknown", 0)
-		p.waitForLog("l4dump: the companion reports", 2)
+		p.waitForLog("l4dump: the sidecar reports", 2)
 		watched.finish(p)
 		unwatched.finish(p)
 		p.stop()
-		require.Len(t, p.dump().conns, len(watched)+len(unwatched), "none of those that came without a companion")
+		require.Len(t, p.dump().conns, len(watched)+len(unwatched), "none of those that came without a sidecar")
 	})
 }
 

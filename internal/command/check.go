@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ type checkReport struct {
 	Faults []finding `json:"faults"`
 	Notes  []finding `json:"notes"`
 
-	asked []finding // the clusters that plugins ask for their companion, by path
+	asked []finding // the clusters that plugins ask for their sidecar, by path
 }
 
 func newCheckCommand() *cobra.Command {
@@ -258,7 +258,7 @@ func (r *checkReport) message(path string, object map[string]any) {
 	}
 }
 
-// clusters reports plugins whose companion is behind a cluster that the configuration does not have.
+// clusters reports plugins whose sidecar is behind a cluster that the configuration does not have.
 func (r *checkReport) clusters(document map[string]any) {
 	static, _ := document["static_resources"].(map[string]any)
 	list, _ := static["clusters"].([]any)
@@ -270,7 +270,7 @@ func (r *checkReport) clusters(document map[string]any) {
 			cluster, _ := c.(map[string]any)
 			return cluster["name"] == asked.Message
 		}) {
-			r.fault(asked.Path, fmt.Sprintf("want one of static_resources.clusters, got %q: without its companion the plugin records nothing", asked.Message))
+			r.fault(asked.Path, fmt.Sprintf("want one of static_resources.clusters, got %q: without its sidecar the plugin records nothing", asked.Message))
 		}
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"l4dump/strategy"
 )
 
-// pollResult is how a poll of the companion ended.
+// pollResult is how a poll of the sidecar ended.
 type pollResult uint8
 
 const (
 	pollOK          pollResult = iota
-	pollUnreachable            // no answer in time, or one that is not the companion's (its status is not 200)
+	pollUnreachable            // no answer in time, or one that is not the sidecar's (its status is not 200)
 	pollInvalid                // an answer that does not parse, or is too large
-	pollUnmeasured             // the companion has no usage, or none that is new enough
+	pollUnmeasured             // the sidecar has no usage, or none that is new enough
 	pollResults
 )
 
@@ -24,9 +24,9 @@ func (r pollResult) String() string { return pollNames[r] }
 // maxStateBytes is the longest answer that is read.
 const maxStateBytes = 64 << 10
 
-// companion is what a VM knows of the companion behind one cluster. One VM at a time polls it, for all VMs of the
+// sidecar is what a VM knows of the sidecar behind one cluster. One VM at a time polls it, for all VMs of the
 // process: a lease in shared data says which. What it answers is shared data too.
-type companion struct {
+type sidecar struct {
 	cluster  string
 	leaseKey string
 	stateKey string
@@ -34,24 +34,24 @@ type companion struct {
 	askedUntil int64
 
 	cas      uint32         // of the shared answer that state is from
-	state    strategy.State // the last answer; its global strategy stays in force while the companion is silent
+	state    strategy.State // the last answer; its global strategy stays in force while the sidecar is silent
 	usage    strategy.Usage // the last one that was measured
 	measured int64          // when it was, in nanoseconds since the Unix epoch
 	reading  uint64         // counts the answers with usage, so that each counts once for a fuse
 }
 
-// companion returns the companion behind cluster.
-func (v *vm) companion(cluster string) *companion {
-	c, ok := v.companions[cluster]
+// sidecar returns the sidecar behind cluster.
+func (v *vm) sidecar(cluster string) *sidecar {
+	c, ok := v.sidecars[cluster]
 	if !ok {
-		c = &companion{cluster: cluster, leaseKey: "l4dump/lease/" + cluster, stateKey: "l4dump/state/" + cluster}
-		v.companions[cluster] = c
+		c = &sidecar{cluster: cluster, leaseKey: "l4dump/lease/" + cluster, stateKey: "l4dump/state/" + cluster}
+		v.sidecars[cluster] = c
 	}
 	return c
 }
 
-// poll asks the companion where it is this VM's turn. Only within OnTick.
-func (c *companion) poll(v *vm, s *strategy.Sidecar, now int64) {
+// poll asks the sidecar where it is this VM's turn. Only within OnTick.
+func (c *sidecar) poll(v *vm, s *strategy.Sidecar, now int64) {
 	if now < c.askedUntil || !c.lease(now, s.PollInterval) {
 		return
 	}
@@ -75,7 +75,7 @@ func (c *companion) poll(v *vm, s *strategy.Sidecar, now int64) {
 
 // lease reports whether this VM is to poll now: the first that comes a poll interval after the last one. A little less,
 // since the VM that polled last ticks again just then, give or take a moment.
-func (c *companion) lease(now int64, interval strategy.Milliseconds) bool {
+func (c *sidecar) lease(now int64, interval strategy.Milliseconds) bool {
 	value, cas, err := abi.SharedData(c.leaseKey)
 	if err == nil {
 		until := int64(uint64Of(value))
@@ -88,9 +88,9 @@ func (c *companion) lease(now int64, interval strategy.Milliseconds) bool {
 	return abi.SetSharedData(c.leaseKey, until[:], cas) == nil
 }
 
-// answer shares what the companion answered, if it is worth it. Usage that is older than staleAfter is shared too: the
+// answer shares what the sidecar answered, if it is worth it. Usage that is older than staleAfter is shared too: the
 // global strategy beside it is in force.
-func (c *companion) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds) {
+func (c *sidecar) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds) {
 	if status := abi.HTTPCallStatus(); status != "200" {
 		if status == "" {
 			status = "none"
@@ -110,7 +110,7 @@ func (c *companion) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds
 	}
 	state, err := strategy.ParseState(body)
 	if err != nil {
-		c.result(v, pollInvalid, answer+" is not the companion's", err.Error())
+		c.result(v, pollInvalid, answer+" is not the sidecar's", err.Error())
 		return
 	}
 	var received [8]byte
@@ -119,17 +119,17 @@ func (c *companion) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds
 	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), cas) // where another VM was faster, its answer stays
 	switch {
 	case !state.Measured:
-		c.result(v, pollUnmeasured, "the companion has not measured yet", "")
+		c.result(v, pollUnmeasured, "the sidecar has not measured yet", "")
 	case state.Age > staleAfter:
-		c.result(v, pollUnmeasured, "the companion's last measurement is too old", "")
+		c.result(v, pollUnmeasured, "the sidecar's last measurement is too old", "")
 	default:
-		c.result(v, pollOK, "the companion reports", "")
+		c.result(v, pollOK, "the sidecar reports", "")
 	}
 }
 
 // result counts a poll, and says what became of it where that is another thing than the last time. detail may differ
 // from poll to poll.
-func (c *companion) result(v *vm, r pollResult, what, detail string) {
+func (c *sidecar) result(v *vm, r pollResult, what, detail string) {
 	v.metrics.polls[r]++
 	if !v.first(c.stateKey, what) {
 		return
@@ -148,7 +148,7 @@ func (c *companion) result(v *vm, r pollResult, what, detail string) {
 }
 
 // load takes over the shared answer where it is a new one.
-func (c *companion) load() {
+func (c *sidecar) load() {
 	value, cas, err := abi.SharedData(c.stateKey)
 	if err != nil || cas == c.cas || len(value) < 8 {
 		return
@@ -165,7 +165,7 @@ func (c *companion) load() {
 	}
 }
 
-// reports tells the companion what the configurations in use do.
+// reports tells the sidecar what the configurations in use do.
 func (v *vm) reports(now int64) []strategy.Report {
 	reports := make([]strategy.Report, 0, len(v.plugins))
 	for p := range v.plugins {

@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// companionFault is one way in which a companion fails.
-type companionFault struct {
+// sidecarFault is one way in which a sidecar fails.
+type sidecarFault struct {
 	name     string
-	listener string // whose companion it is
+	listener string // whose sidecar it is
 	begin    func()
 	end      func()
 	polls    string // the result that its polls have
@@ -26,14 +26,14 @@ type companionFault struct {
 // in the percentiles, which are logged.
 const slowest = 2 * time.Second
 
-// TestCompanionFaults has companions fail in every way while traffic passes: it goes on, without records until the
-// companion is back. One plugin has a real companion, and one a fake that answers what it is told to.
-func TestCompanionFaults(t *testing.T) {
+// TestSidecarFaults has sidecars fail in every way while traffic passes: it goes on, without records until the
+// sidecar is back. One plugin has a real sidecar, and one a fake that answers what it is told to.
+func TestSidecarFaults(t *testing.T) {
 	t.Parallel()
 	const genuine, faked = "genuine", "fake"
 	onEach(t, func(t *testing.T, s subject) {
-		companion := newCompanion(t, socketPath(t))
-		companion.start()
+		sidecar := newSidecar(t, socketPath(t))
+		sidecar.start()
 		fakeAddress := socketPath(t)
 		fake := startFake(t, fakeAddress)
 		service := startService(t, echo)
@@ -44,7 +44,7 @@ func TestCompanionFaults(t *testing.T) {
 			faked: guardedConfig(schedule, `{"cluster": "fake", "poll_interval": "200ms", "timeout": "10s", "stale_after": "1s"}`, `{}`),
 		})
 		c.rename(t, faked, faked)
-		c.lead(t, sidecarCluster, companion.address)
+		c.lead(t, sidecarCluster, sidecar.address)
 		c.lead(t, faked, fakeAddress)
 		p := start(t, s, c)
 		live := map[string]liveClients{}
@@ -56,10 +56,10 @@ func TestCompanionFaults(t *testing.T) {
 		const noFault = "no fault"
 		pings := startPings(t, p.address(genuine), p.address(faked))
 		pings.during(noFault, func() { p.waitForPolls("ok", 30) })
-		faults := append(fakeFaults(fake, faked, s.name == engine), companionFault{
-			"killed", genuine, companion.kill, companion.start, "unreachable", "no answer from cluster l4dump-sidecar (status 503)",
-		}, companionFault{
-			"stopped", genuine, companion.pause, companion.resume, "unreachable", "no answer from cluster l4dump-sidecar (status 504)",
+		faults := append(fakeFaults(fake, faked, s.name == engine), sidecarFault{
+			"killed", genuine, sidecar.kill, sidecar.start, "unreachable", "no answer from cluster l4dump-sidecar (status 503)",
+		}, sidecarFault{
+			"stopped", genuine, sidecar.pause, sidecar.resume, "unreachable", "no answer from cluster l4dump-sidecar (status 504)",
 		})
 		for _, fault := range faults {
 			said := p.logged(fault.said)
@@ -83,16 +83,16 @@ func TestCompanionFaults(t *testing.T) {
 	})
 }
 
-// fakeFaults are what may answer on the companion's port. A proxy that cuts off what is too large tells the plugin that
+// fakeFaults are what may answer on the sidecar's port. A proxy that cuts off what is too large tells the plugin that
 // there is no answer.
-func fakeFaults(fake *fakeCompanion, listener string, cutsOff bool) []companionFault {
+func fakeFaults(fake *fakeSidecar, listener string, cutsOff bool) []sidecarFault {
 	const invalid, unreachable, unmeasured = "invalid", "unreachable", "unmeasured"
-	const wrong = "the answer of cluster fake is not the companion's: "
+	const wrong = "the answer of cluster fake is not the sidecar's: "
 	tooLarge, saidTooLarge := invalid, "the answer of cluster fake is too large"
 	if cutsOff {
 		tooLarge, saidTooLarge = unreachable, "no answer from cluster fake (status none)"
 	}
-	var faults []companionFault
+	var faults []sidecarFault
 	for _, row := range []struct {
 		name, polls, said string
 		status            int
@@ -103,10 +103,10 @@ func fakeFaults(fake *fakeCompanion, listener string, cutsOff bool) []companionF
 		{"a web page", invalid, wrong + "want valid JSON, but at byte 0: an unexpected '<'", 200, "<!doctype html><title>It works</title>"},
 		{"no such page", unreachable, "no answer from cluster fake (status 404)", 404, "<!doctype html><title>Not found</title>"},
 		{"another service's JSON", invalid, wrong + "version: want 1", 200, `{"status": "ok"}`},
-		{"not measured", unmeasured, "the companion has not measured yet", 200, `{"version": 1, "usage": null}`},
-		{"measured long ago", unmeasured, "the companion's last measurement is too old", 200, strings.ReplaceAll(goodState, `"age_ms":0`, `"age_ms":60000`)},
+		{"not measured", unmeasured, "the sidecar has not measured yet", 200, `{"version": 1, "usage": null}`},
+		{"measured long ago", unmeasured, "the sidecar's last measurement is too old", 200, strings.ReplaceAll(goodState, `"age_ms":0`, `"age_ms":60000`)},
 	} {
-		faults = append(faults, companionFault{
+		faults = append(faults, sidecarFault{
 			name: row.name, listener: listener, polls: row.polls, said: row.said,
 			begin: func() {
 				fake.set(func(w http.ResponseWriter, _ *http.Request) {

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func (fixedUsage) Latest() (cpu, memory sidecar.Figure, ok bool) {
 		sidecar.Figure{Percent: 40, Source: "cgroup2:/pod", Taken: taken}, true
 }
 
-// startSidecar starts a companion whose clock stands, and returns its address and folder.
+// startSidecar starts a sidecar whose clock stands, and returns its address and folder.
 func startSidecar(t *testing.T, change func(o *sidecar.Options)) (address, dir string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "l4dump") //nolint:usetesting // T.TempDir's paths are too long for a socket
@@ -71,7 +71,7 @@ func TestCtl(t *testing.T) {
 		{name: "get", args: []string{"get"}, stdout: fmt.Sprintf(ctlOn, 1)},
 		{
 			name: "off", args: []string{"off"}, stdout: fmt.Sprintf(ctlOff, 2),
-			stderr: "l4dump: no plugin has polled this companion lately; one with \"resource_guard\": \"off\" does not obey it\n",
+			stderr: "l4dump: no plugin has polled this sidecar lately; one with \"resource_guard\": \"off\" does not obey it\n",
 		},
 		{name: "clear", args: []string{"clear"}, stdout: fmt.Sprintf(ctlCleared, 3)},
 		{
@@ -153,7 +153,7 @@ func TestCtl(t *testing.T) {
 		},
 		{
 			name: "nobody there", args: []string{"status", "--address", "unix://" + dir + "/none"}, code: 1,
-			stderr: "l4dump: ask companion: Get \"http://localhost/v1/status\": dial unix " + dir + "/none: connect: no such file or directory\n",
+			stderr: "l4dump: ask sidecar: Get \"http://localhost/v1/status\": dial unix " + dir + "/none: connect: no such file or directory\n",
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -27,10 +27,10 @@ import (
 	"l4dump/strategy"
 )
 
-// sidecarCluster is the example's cluster that leads to the companion.
+// sidecarCluster is the example's cluster that leads to the sidecar.
 const sidecarCluster = "l4dump-sidecar"
 
-// quickSidecar asks a companion more often than the default does, so that tests are short.
+// quickSidecar asks a sidecar more often than the default does, so that tests are short.
 const quickSidecar = `{"poll_interval": "200ms", "timeout": "500ms", "stale_after": "1s"}`
 
 // unlimited returns a strategy with the highest limits of usage.
@@ -39,7 +39,7 @@ func unlimited(s strategy.Strategy) strategy.Strategy {
 	return s
 }
 
-// guardedConfig returns a plugin configuration with a companion, which records what passes in both directions. sidecar
+// guardedConfig returns a plugin configuration with a sidecar, which records what passes in both directions. sidecar
 // and fuse are JSON objects.
 func guardedConfig(s strategy.Strategy, sidecar, fuse string) string {
 	return fmt.Sprintf(`{
@@ -48,14 +48,14 @@ func guardedConfig(s strategy.Strategy, sidecar, fuse string) string {
 	}`, s.AppendJSON(nil), sidecar, fuse)
 }
 
-// rename gives the plugin at a listener a name of its own. Plugins of one name are one to the companion and in the
+// rename gives the plugin at a listener a name of its own. Plugins of one name are one to the sidecar and in the
 // gauges.
 func (c *config) rename(t *testing.T, listener, name string) {
 	t.Helper()
 	c.change(t, listener, func(w *wasmv3.PluginConfig) { w.Name, w.RootId = name, name })
 }
 
-// lead makes a cluster lead to a companion's address, as "unix:///PATH" or HOST:PORT. It is the example's, or a new one.
+// lead makes a cluster lead to a sidecar's address, as "unix:///PATH" or HOST:PORT. It is the example's, or a new one.
 func (c *config) lead(t *testing.T, cluster, address string) {
 	t.Helper()
 	endpoint, err := sidecar.ParseEndpoint(address)
@@ -100,8 +100,8 @@ func socketPath(t *testing.T) string {
 	return "unix://" + filepath.Join(dir, "sidecar")
 }
 
-// companion is `l4dump sidecar`, which can be started more than once.
-type companion struct {
+// sidecarProcess is `l4dump sidecar`, which can be started more than once.
+type sidecarProcess struct {
 	t       *testing.T
 	address string // as --listen takes it
 	dir     string // of its files
@@ -112,27 +112,27 @@ type companion struct {
 	exited  chan struct{}
 }
 
-// newCompanion returns a companion that is not yet started. It measures a machine on which nothing happens: what else
+// newSidecar returns a sidecar that is not yet started. It measures a machine on which nothing happens: what else
 // runs on this one must not decide a test.
-func newCompanion(t *testing.T, address string, args ...string) *companion {
+func newSidecar(t *testing.T, address string, args ...string) *sidecarProcess {
 	t.Helper()
 	machine := idleMachine(t)
-	return newMeasuringCompanion(t, address, append([]string{
+	return newMeasuringSidecar(t, address, append([]string{
 		"--scope", "cgroup", "--proc", filepath.Join(machine, "proc"), "--cgroup", filepath.Join(machine, "cgroup"),
 	}, args...)...)
 }
 
-// newMeasuringCompanion is newCompanion for one that measures this machine.
-func newMeasuringCompanion(t *testing.T, address string, args ...string) *companion {
+// newMeasuringSidecar is newSidecar for one that measures this machine.
+func newMeasuringSidecar(t *testing.T, address string, args ...string) *sidecarProcess {
 	t.Helper()
 	dir := t.TempDir()
-	c := &companion{t: t, address: address, dir: filepath.Join(dir, "dumps"), log: filepath.Join(dir, "log")}
+	c := &sidecarProcess{t: t, address: address, dir: filepath.Join(dir, "dumps"), log: filepath.Join(dir, "log")}
 	c.args = append([]string{"sidecar", "--listen", address, "--dir", c.dir, "--sample-interval", "200ms"}, args...)
 	t.Cleanup(func() {
 		c.kill()
 		if t.Failed() {
 			text, _ := os.ReadFile(c.log)
-			t.Logf("the companion's log:\n%s", text)
+			t.Logf("the sidecar's log:\n%s", text)
 		}
 	})
 	return c
@@ -160,11 +160,11 @@ func idleMachine(t *testing.T) string {
 	return root
 }
 
-// listening is how the companion says where it is.
+// listening is how the sidecar says where it is.
 var listening = regexp.MustCompile(`msg=listening address="?(?:tcp://)?([^"\s]+)`)
 
-// start starts the companion, and waits until it answers.
-func (c *companion) start() {
+// start starts the sidecar, and waits until it answers.
+func (c *sidecarProcess) start() {
 	c.t.Helper()
 	log, err := os.OpenFile(c.log, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	require.NoError(c.t, err)
@@ -178,10 +178,10 @@ func (c *companion) start() {
 		close(exited)
 	}()
 	c.cmd, c.exited = cmd, exited
-	waitFor(c.t, "the companion to listen", func() bool {
+	waitFor(c.t, "the sidecar to listen", func() bool {
 		select {
 		case <-exited:
-			require.Fail(c.t, "the companion has exited", "%s", cmd.ProcessState)
+			require.Fail(c.t, "the sidecar has exited", "%s", cmd.ProcessState)
 		default:
 		}
 		text, err := os.ReadFile(c.log)
@@ -192,11 +192,11 @@ func (c *companion) start() {
 		c.address = string(match[1]) // with the port that was bound
 		return true
 	})
-	waitFor(c.t, "the companion to measure", func() bool { return c.state().Usage != nil })
+	waitFor(c.t, "the sidecar to measure", func() bool { return c.state().Usage != nil })
 }
 
-// kill ends the companion as a crash does.
-func (c *companion) kill() {
+// kill ends the sidecar as a crash does.
+func (c *sidecarProcess) kill() {
 	c.t.Helper()
 	if c.cmd == nil {
 		return
@@ -205,31 +205,31 @@ func (c *companion) kill() {
 	<-c.exited
 }
 
-// stop ends the companion as a person does, and requires that it ends without an error.
-func (c *companion) stop() {
+// stop ends the sidecar as a person does, and requires that it ends without an error.
+func (c *sidecarProcess) stop() {
 	c.t.Helper()
 	require.NoError(c.t, c.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-c.exited:
 	case <-time.After(deadline):
-		require.Fail(c.t, "the companion did not end")
+		require.Fail(c.t, "the sidecar did not end")
 	}
 	require.Zero(c.t, c.cmd.ProcessState.ExitCode(), "%s", c.cmd.ProcessState)
 }
 
-// pause stops the companion's process, until resume.
-func (c *companion) pause() {
+// pause stops the sidecar's process, until resume.
+func (c *sidecarProcess) pause() {
 	c.t.Helper()
 	require.NoError(c.t, c.cmd.Process.Signal(syscall.SIGSTOP))
 }
 
-func (c *companion) resume() {
+func (c *sidecarProcess) resume() {
 	c.t.Helper()
 	require.NoError(c.t, c.cmd.Process.Signal(syscall.SIGCONT))
 }
 
-// url returns the companion's address as ctl takes it.
-func (c *companion) url() string {
+// url returns the sidecar's address as ctl takes it.
+func (c *sidecarProcess) url() string {
 	if strings.HasPrefix(c.address, "unix://") {
 		return c.address
 	}
@@ -237,7 +237,7 @@ func (c *companion) url() string {
 }
 
 // state returns what the plugin polls.
-func (c *companion) state() sidecar.State {
+func (c *sidecarProcess) state() sidecar.State {
 	c.t.Helper()
 	client, err := sidecar.NewClient(c.url(), sidecar.ClientOptions{})
 	require.NoError(c.t, err)
@@ -248,7 +248,7 @@ func (c *companion) state() sidecar.State {
 }
 
 // ctl runs `l4dump ctl`, which must succeed, and returns what it says.
-func (c *companion) ctl(args ...string) string {
+func (c *sidecarProcess) ctl(args ...string) string {
 	c.t.Helper()
 	args = append([]string{"ctl", "--address", c.url()}, args...)
 	text, err := exec.Command(commandLine(c.t), args...).CombinedOutput()
@@ -257,7 +257,7 @@ func (c *companion) ctl(args ...string) string {
 }
 
 // post sends a JSON body, and returns the answer.
-func (c *companion) post(path, body string) (status int, answer string) {
+func (c *sidecarProcess) post(path, body string) (status int, answer string) {
 	c.t.Helper()
 	endpoint, err := sidecar.ParseEndpoint(c.address)
 	require.NoError(c.t, err)

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -199,7 +199,7 @@ func TestDecode(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			code := run(strings.NewReader(row.stdin), &stdout, &stderr, append([]string{"decode"}, row.args...))
+			code := Run(strings.NewReader(row.stdin), &stdout, &stderr, append([]string{"decode"}, row.args...))
 			require.Equal(t, row.stderr, stderr.String())
 			require.Equal(t, row.stdout, stdout.String())
 			require.Equal(t, row.code, code)
@@ -220,7 +220,7 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	require.Equal(t, 0, run(nil, &stdout, &stderr, []string{"decode", "--help"}))
+	require.Equal(t, 0, Run(nil, &stdout, &stderr, []string{"decode", "--help"}))
 	require.Empty(t, stderr.String())
 	golden(t, "decode.help.txt", stdout.String())
 }
@@ -234,14 +234,14 @@ func TestDecodeCompletion(t *testing.T) {
 		{"--color", "auto\nalways\nnever\n:4\n"},
 	} {
 		var stdout, stderr bytes.Buffer
-		require.Equal(t, 0, run(nil, &stdout, &stderr, []string{"__complete", "decode", row.flag, ""}))
+		require.Equal(t, 0, Run(nil, &stdout, &stderr, []string{"__complete", "decode", row.flag, ""}))
 		require.Equal(t, row.want, stdout.String())
 	}
 }
 
 func TestDecodeOutputFails(t *testing.T) {
 	var stderr bytes.Buffer
-	code := run(strings.NewReader(dumpLines()[1]), failingOutput{}, &stderr, []string{"decode"})
+	code := Run(strings.NewReader(dumpLines()[1]), failingOutput{}, &stderr, []string{"decode"})
 	require.Equal(t, 1, code)
 	require.Equal(t, "l4dump: write records: disk full\n", stderr.String()[strings.Index(stderr.String(), "l4dump: "):])
 }
@@ -263,7 +263,7 @@ func TestDecodeFollow(t *testing.T) {
 	var stdout, stderr watched
 	code := make(chan int)
 	go func() {
-		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"decode", "--follow", "--strict", path})
+		code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"decode", "--follow", "--strict", path})
 	}()
 	stdout.waitFor(t, dumpText[:strings.Index(dumpText, "\n")+1])
 
@@ -293,7 +293,7 @@ func TestDecodeInterrupted(t *testing.T) {
 	defer w.Close()
 	var stdout, stderr watched
 	code := make(chan int)
-	go func() { code <- run(r, &stdout, &stderr, []string{"decode"}) }()
+	go func() { code <- Run(r, &stdout, &stderr, []string{"decode"}) }()
 	_, err := io.WriteString(w, strings.Join(dumpLines(), ""))
 	require.NoError(t, err)
 	stdout.waitFor(t, dumpText)

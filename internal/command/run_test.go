@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"fmt"
@@ -58,7 +58,7 @@ static_resources.listeners: want at least one listener
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr watched
-			code := run(strings.NewReader(""), &stdout, &stderr, append([]string{"run"}, test.args...))
+			code := Run(strings.NewReader(""), &stdout, &stderr, append([]string{"run"}, test.args...))
 			require.Equal(t, test.code, code)
 			require.Empty(t, stdout.String())
 			if test.name == "Envoy fails" {
@@ -73,7 +73,7 @@ static_resources.listeners: want at least one listener
 
 func TestRunHelp(t *testing.T) {
 	var stdout, stderr watched
-	require.Zero(t, run(strings.NewReader(""), &stdout, &stderr, []string{"run", "--help"}))
+	require.Zero(t, Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "--help"}))
 	require.Empty(t, stderr.String())
 	golden(t, "run.help.txt", stdout.String())
 }
@@ -168,9 +168,9 @@ func TestRun(t *testing.T) {
 			var stdout, stderr watched
 			code := make(chan int)
 			go func() {
-				code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--echo", "127.0.0.1:0", "--format", format, "--color", "never", "--concurrency", "1", "--sidecar", "127.0.0.1:0", "--sidecar-dir", t.TempDir()})
+				code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--echo", "127.0.0.1:0", "--format", format, "--color", "never", "--concurrency", "1", "--sidecar", "127.0.0.1:0", "--sidecar-dir", t.TempDir()})
 			}()
-			ctl, _, errs := runCommand("", "ctl", "get", "--address", "http://"+stderr.find(t, `l4dump: companion on tcp://(\S+)\n`))
+			ctl, _, errs := runCommand("", "ctl", "get", "--address", "http://"+stderr.find(t, `l4dump: sidecar on tcp://(\S+)\n`))
 			require.Zero(t, ctl, errs)
 			echoed(t, stderr.find(t, `l4dump: echo service on (\S+)\n`))
 			listener := stderr.find(t, `l4dump: listener tcp on (\S+)\n`)
@@ -204,7 +204,7 @@ func TestRunStopsAtTheSecondInterrupt(t *testing.T) {
 	var stdout, stderr watched
 	code := make(chan int)
 	go func() {
-		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--drain-time", "1h", "--format", "log"})
+		code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--drain-time", "1h", "--format", "log"})
 	}()
 	conn, err := net.Dial("tcp", stderr.find(t, `listener tcp on (\S+)\n`))
 	require.NoError(t, err)
@@ -244,7 +244,7 @@ while :; do sleep 0.02; done
 	var stdout, stderr watched
 	code := make(chan int)
 	go func() {
-		code <- run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
+		code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
 	}()
 	require.Equal(t, "-c "+file+" --disable-hot-restart --log-level warning --component-log-level wasm:debug --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
 	require.NotContains(t, stderr.String(), "/dev/tcp", "nobody listens yet")

@@ -1,4 +1,5 @@
-package main
+// Package command is the command line: one file per command.
+package command
 
 import (
 	"context"
@@ -26,9 +27,9 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// run executes the command line args and returns the exit code. It is the one place that prints errors and that
+// Run executes the command line args and returns the exit code. It is the one place that prints errors and that
 // turns SIGINT and SIGTERM into a canceled context.
-func run(stdin io.Reader, stdout, stderr io.Writer, args []string) int {
+func Run(stdin io.Reader, stdout, stderr io.Writer, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	root := newRootCommand()
