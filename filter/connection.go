@@ -186,6 +186,8 @@ func (c *connection) open() {
 	c.opened = true
 	p.vm.metrics.connectionsKept++
 	destination := property("destination", "address")
+	number := abi.Property("connection", "id")
+	proxyConn, known := uint64Of(number), len(number) == 8
 	c.header.Port = portOf(destination)
 	c.header.Conn = p.vm.nextConn()
 	if p.config.Output.Format == strategy.FormatLayotto {
@@ -193,10 +195,10 @@ func (c *connection) open() {
 	}
 	mtls := property("connection", "mtls")
 	open := record.Open{
-		Unit:        string(p.config.Capture.Unit),
-		Started:     c.started,
-		MTLS:        mtls != "" && mtls != "\x00",
-		ProxyConn:   uint64Of(abi.Property("connection", "id")),
+		Unit:      string(p.config.Capture.Unit),
+		Started:   c.started,
+		MTLS:      mtls != "" && mtls != "\x00",
+		ProxyConn: proxyConn, HasProxyConn: known,
 		Source:      property("source", "address"),
 		Destination: destination,
 		SNI:         property("connection", "requested_server_name"),

@@ -165,7 +165,7 @@ func header(number, seq uint64, now int64) record.Header {
 
 func openRecord(h record.Header, unit string, started int64) record.Record {
 	return record.Record{Kind: record.KindOpen, Header: h, Open: &record.Open{
-		Unit: unit, Started: started, ProxyConn: 42, Source: "10.0.0.7:40112", Destination: "10.0.0.8:8080",
+		Unit: unit, Started: started, ProxyConn: 42, HasProxyConn: true, Source: "10.0.0.7:40112", Destination: "10.0.0.8:8080",
 		SNI: "orders.example", Peer: "spiffe://example/ns/demo", MTLS: true,
 	}}
 }

@@ -13,7 +13,7 @@ const MaxDataOverhead = len("[01234567-89ab-cdef-0123-456789abcdef][65535] L4D1 
 	len(" data=") + len(sumKey) + len("01234567")
 
 // MaxOpenBytes is the most bytes that AppendOpen writes; the other records besides data are shorter.
-const MaxOpenBytes = MaxDataOverhead + 2*MaxAddressBytes + MaxSNIBytes + MaxPeerBytes + 160
+const MaxOpenBytes = MaxDataOverhead + 2*MaxAddressBytes + MaxSNIBytes + MaxPeerBytes + maxNextBytes + 160
 
 // AppendData appends a data record of payload, which begins at offset of its direction's stream, and returns the
 // extended slice. Allocation-free where dst has room for MaxDataOverhead + 2·len(payload) more bytes.
@@ -37,7 +37,7 @@ func AppendOpen(dst []byte, h *Header, o *Open) []byte {
 	dst = appendText(dst, " unit=", o.Unit, maxWordBytes)
 	dst = append(dst, " started="...)
 	dst = appendInt(dst, o.Started)
-	if o.ProxyConn != 0 {
+	if o.HasProxyConn {
 		dst = append(dst, " proxy_conn="...)
 		dst = appendUint(dst, o.ProxyConn)
 	}
@@ -48,6 +48,7 @@ func AppendOpen(dst []byte, h *Header, o *Open) []byte {
 	if o.MTLS {
 		dst = append(dst, " mtls=true"...)
 	}
+	dst = appendText(dst, " next=", o.Next, maxNextBytes)
 	return appendSum(dst, dst[start:], nil)
 }
 

@@ -280,6 +280,7 @@ func (s *scanner) open(r *Record) *Open {
 	s.literal(" started=")
 	o.Started = s.int()
 	if s.try(" proxy_conn=") {
+		o.HasProxyConn = true
 		o.ProxyConn = s.uint(maxUint)
 	}
 	for _, field := range []struct {
@@ -291,6 +292,9 @@ func (s *scanner) open(r *Record) *Open {
 		}
 	}
 	o.MTLS = s.try(" mtls=true")
+	if s.try(" next=") {
+		o.Next = s.escaped()
+	}
 	return &o
 }
 

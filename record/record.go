@@ -60,14 +60,18 @@ type Header struct {
 
 // Open is the connection and its peers. Texts are as the proxy gave them; an empty one was not known.
 type Open struct {
-	Unit        string // what is captured: "bytes" or "connections"
-	Started     int64  // when the proxy accepted the connection, in nanoseconds since the Unix epoch
-	ProxyConn   uint64 // the proxy's own number of the connection, 0 where unknown; unique in one process only
-	Source      string // address of the client
-	Destination string // address that the client connected to
-	SNI         string // server name that the client asked for
-	Peer        string // URI of the client's certificate
-	MTLS        bool   // the client showed a certificate
+	Unit    string // what is captured: "bytes" or "connections"
+	Started int64  // when the proxy accepted the connection, in nanoseconds since the Unix epoch
+	// ProxyConn is the proxy's own number of the connection, which is unique in one process only and may be 0.
+	// HasProxyConn is false if the proxy did not give one.
+	ProxyConn    uint64
+	HasProxyConn bool
+	Source       string // address of the client
+	Destination  string // address that the client connected to
+	SNI          string // server name that the client asked for
+	Peer         string // URI of the client's certificate
+	MTLS         bool   // the client showed a certificate
+	Next         string // the filter after the plugin as the configuration says: a word, as "tcp_proxy"
 }
 
 // Ledger is where the bytes of one direction went: Seen = Kept + the sum of Dropped.
@@ -110,4 +114,5 @@ const (
 	MaxSNIBytes     = 384
 	MaxPeerBytes    = 512
 	maxWordBytes    = 16
+	maxNextBytes    = 32
 )

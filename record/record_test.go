@@ -32,12 +32,14 @@ var rows = []struct {
 	{
 		name: "open with all fields",
 		record: Record{Kind: KindOpen, Header: header, Open: &Open{
-			Unit: "connections", Started: 1732320000123456000, ProxyConn: 12, Source: "10.0.0.7:40112",
+			Unit: "connections", Started: 1732320000123456000, ProxyConn: 12, HasProxyConn: true, Source: "10.0.0.7:40112",
 			Destination: "[::1]:8080", SNI: "db.example\n[x] L4D1 data", Peer: "spiffe://cluster.local/ns/demo", MTLS: true,
+			Next: "http_connection_manager",
 		}},
 		text: prefix + " L4D1 open conn=9f0c6a1be3d2a417-2a seq=7 time=1732320000123456789 unit=connections" +
 			" started=1732320000123456000 proxy_conn=12 source=10.0.0.7:40112 destination=%5b::1%5d:8080" +
-			" sni=db.example%0a%5bx%5d%20L4D1%20data peer=spiffe://cluster.local/ns/demo mtls=true sum=c79c02ac",
+			" sni=db.example%0a%5bx%5d%20L4D1%20data peer=spiffe://cluster.local/ns/demo mtls=true" +
+			" next=http_connection_manager sum=aa49c957",
 	},
 	{
 		name:   "open with what is always there",
@@ -73,6 +75,14 @@ var rows = []struct {
 		}},
 		text: prefix + " L4D1 close conn=9f0c6a1be3d2a417-2a seq=7 time=1732320000123456789 by=upstream" +
 			" downstream=seen:120,kept:100,budget:15,window_closed:5 upstream=seen:0,kept:0 sum=1abaca76",
+	},
+	{
+		name: "open with the proxy's connection 0 and the next filter",
+		record: Record{Kind: KindOpen, Header: header, Open: &Open{
+			Unit: "bytes", Started: 5, HasProxyConn: true, Next: "tcp_proxy",
+		}},
+		text: prefix + " L4D1 open conn=9f0c6a1be3d2a417-2a seq=7 time=1732320000123456789 unit=bytes started=5" +
+			" proxy_conn=0 next=tcp_proxy sum=74126f21",
 	},
 }
 
@@ -281,8 +291,8 @@ func TestOverhead(t *testing.T) {
 
 	text := strings.Repeat("\n", 1000)
 	open := AppendOpen(nil, &highest, &Open{
-		Unit: "connections", Started: math.MinInt64, ProxyConn: math.MaxUint64,
-		Source: text, Destination: text, SNI: text, Peer: text, MTLS: true,
+		Unit: "connections", Started: math.MinInt64, ProxyConn: math.MaxUint64, HasProxyConn: true,
+		Source: text, Destination: text, SNI: text, Peer: text, MTLS: true, Next: text,
 	})
 	require.LessOrEqual(t, len(open), MaxOpenBytes)
 

@@ -112,7 +112,7 @@ func TestModule(t *testing.T) {
 
 			records, _ := l.records(t)
 			require.Equal(t, record.Open{
-				Unit: "connections", Started: 1732320000e9, ProxyConn: 7, Source: "10.0.0.7:40112", Destination: "10.0.0.8:8080",
+				Unit: "connections", Started: 1732320000e9, ProxyConn: 7, HasProxyConn: true, Source: "10.0.0.7:40112", Destination: "10.0.0.8:8080",
 			}, *records[0].Open)
 			require.Equal(t, "hello", string(records[1].Payload))
 			var upstream []byte

@@ -53,7 +53,7 @@ func (r *recorder) step() {
 func (r *recorder) open() string {
 	defer r.step()
 	return string(record.AppendOpen(nil, &r.header, &record.Open{
-		Unit: "connections", Started: startTime - 1000, ProxyConn: 12, Source: "10.0.0.7:40112",
+		Unit: "connections", Started: startTime - 1000, ProxyConn: 12, HasProxyConn: true, Source: "10.0.0.7:40112",
 		Destination: "10.0.0.9:8080", SNI: "db.example", Peer: "spiffe://cluster.local/ns/demo", MTLS: true,
 	}))
 }

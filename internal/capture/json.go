@@ -71,12 +71,16 @@ func appendOpenJSON(dst []byte, o *record.Open) []byte {
 	dst = append(dst, `,"started":"`...)
 	dst = appendTime(dst, o.Started)
 	dst = append(dst, '"')
-	if o.ProxyConn != 0 {
+	if o.HasProxyConn {
 		dst = append(dst, `,"proxy_conn":`...)
 		dst = strconv.AppendUint(dst, o.ProxyConn, 10)
 	}
 	for _, field := range []struct{ key, text string }{
-		{`,"source":`, o.Source}, {`,"destination":`, o.Destination}, {`,"sni":`, o.SNI}, {`,"peer":`, o.Peer},
+		{`,"source":`, o.Source},
+		{`,"destination":`, o.Destination},
+		{`,"sni":`, o.SNI},
+		{`,"peer":`, o.Peer},
+		{`,"next":`, o.Next},
 	} {
 		if field.text != "" {
 			dst = append(dst, field.key...)

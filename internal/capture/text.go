@@ -116,11 +116,15 @@ func appendOpenText(dst []byte, h *record.Header, o *record.Open) []byte {
 	if o.MTLS {
 		dst = append(dst, ", mtls"...)
 	}
+	if o.Next != "" {
+		dst = append(dst, ", next "...)
+		dst = appendText(dst, o.Next)
+	}
 	dst = append(dst, ", unit "...)
 	dst = appendText(dst, o.Unit)
 	dst = append(dst, ", started "...)
 	dst = appendTime(dst, o.Started)
-	if o.ProxyConn != 0 {
+	if o.HasProxyConn {
 		dst = append(dst, ", proxy's number "...)
 		dst = strconv.AppendUint(dst, o.ProxyConn, 10)
 	}

@@ -106,11 +106,12 @@ type jsonRecord struct {
 	Data       *[]byte     `json:"data,omitempty"`
 	Unit       string      `json:"unit,omitempty"`
 	Started    *time.Time  `json:"started,omitempty"`
-	ProxyConn  uint64      `json:"proxy_conn,omitempty"`
+	ProxyConn  *uint64     `json:"proxy_conn,omitempty"`
 	Source     string      `json:"source,omitempty"`
 	Dest       string      `json:"destination,omitempty"`
 	SNI        string      `json:"sni,omitempty"`
 	Peer       string      `json:"peer,omitempty"`
+	Next       string      `json:"next,omitempty"`
 	MTLS       *bool       `json:"mtls,omitempty"`
 	By         string      `json:"by,omitempty"`
 	Downstream *jsonLedger `json:"downstream,omitempty"`
@@ -158,15 +159,19 @@ func TestJSONAgainstStandardLibrary(t *testing.T) {
 		case record.KindOpen:
 			r.Open = &record.Open{
 				Unit: "bytes", Started: rapid.Int64().Draw(t, "started"), ProxyConn: number.Draw(t, "proxy_conn"),
+				HasProxyConn: rapid.Bool().Draw(t, "has proxy_conn"), Next: text.Draw(t, "next"),
 				Source: text.Draw(t, "source"), Destination: text.Draw(t, "destination"), SNI: text.Draw(t, "sni"),
 				Peer: text.Draw(t, "peer"), MTLS: rapid.Bool().Draw(t, "mtls"),
 			}
 			started := time.Unix(0, r.Open.Started).UTC()
-			want.Unit, want.Started, want.ProxyConn, want.MTLS = "bytes", &started, r.Open.ProxyConn, &r.Open.MTLS
+			want.Unit, want.Started, want.MTLS = "bytes", &started, &r.Open.MTLS
+			if r.Open.HasProxyConn {
+				want.ProxyConn = &r.Open.ProxyConn
+			}
 			for _, field := range []struct {
 				to   *string
 				from string
-			}{{&want.Source, r.Open.Source}, {&want.Dest, r.Open.Destination}, {&want.SNI, r.Open.SNI}, {&want.Peer, r.Open.Peer}} {
+			}{{&want.Source, r.Open.Source}, {&want.Dest, r.Open.Destination}, {&want.SNI, r.Open.SNI}, {&want.Peer, r.Open.Peer}, {&want.Next, r.Open.Next}} {
 				encoded, err := json.Marshal(field.from)
 				require.NoError(t, err)
 				require.NoError(t, json.Unmarshal(encoded, field.to))
