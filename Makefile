@@ -18,7 +18,8 @@ RUN_FLAGS :=
 # How long each fuzz target runs in `make test`.
 FUZZ_TIME := 3s
 
-GO_FILES := $(shell git ls-files -co --exclude-standard -- '*.go' go.mod go.sum 2>/dev/null)
+# The folders with a go.mod: the product's, and those of what it does not need.
+MODULES := . bench
 
 .PHONY: help
 help: ## list the targets
@@ -35,27 +36,32 @@ run-envoy: build $(ENVOY) ## the same in real Envoy
 .PHONY: build
 build: $(MODULE) $(CLI) ## build the plugin module and the command line
 
+# Go knows what is up to date, embedded files too, and is done at once if everything is.
+.PHONY: $(MODULE) $(CLI)
+
 # Without symbols: the module is compiled at each start of each proxy.
-$(MODULE): $(GO_FILES)
+$(MODULE):
 	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o $@ ./filter/wasm
 
 # Static, so that it runs in an empty image.
-$(CLI): $(GO_FILES)
+$(CLI):
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/l4dump
 
 .PHONY: test
 test: unit fuzz e2e ## everything: unit tests with the race detector, fuzzing, and the scenarios in real Envoy
 
 .PHONY: unit
-unit: build
-	go test -race $(shell go list ./... | grep -v /e2e)
+unit: build ## unit tests with the race detector, in each module
+	go test -race $$(go list ./... | grep -v /e2e)
+	go -C bench test -race ./...
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZ_TIME
-	@set -e; grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read -r package; do \
+	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	git grep -lE --untracked '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u | while read -r package; do \
 		grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$package/*_test.go | cut -c6- | while read -r target; do \
-			echo "go test $$package -fuzz $$target"; \
-			go test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }; \
+			echo "go test ./$$package -fuzz $$target"; \
+			go -C $$package test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) . >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
 		done; \
 	done
 
@@ -82,10 +88,9 @@ build/envoy/%/bin/envoy:
 .PHONY: check
 check: build ## formatting, vet, linters, tidy modules, and builds for every platform
 	@files=$$($(GOFUMPT) -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run make format: $$files" >&2; exit 1; fi
-	go vet ./...
+	@set -e; for module in $(MODULES); do echo "check module $$module"; (cd $$module; go vet ./...; $(GOLANGCI_LINT) run ./...; go mod tidy -diff); done
 	GOOS=wasip1 GOARCH=wasm go vet ./filter/... ./internal/abi
-	$(GOLANGCI_LINT) run ./...
-	go mod tidy -diff
+	GOOS=wasip1 GOARCH=wasm go -C bench vet ./hex/guest
 	GOOS=linux GOARCH=amd64 go build -o /dev/null ./cmd/l4dump
 	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/l4dump
 	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/l4dump

@@ -1,4 +1,5 @@
 # The measurements of docs/PERFORMANCE.md. They need a quiet machine; BENCH_FLAGS adds flags, such as --rounds=9 or --json.
+# They are a module of their own, so that go.mod holds what the product needs, and run in its folder.
 BENCH_FLAGS :=
 
 .PHONY: bench
@@ -6,23 +7,23 @@ bench: bench-hex bench-decode bench-start bench-sidecar bench-pingpong bench-thr
 
 .PHONY: bench-throughput
 bench-throughput: build envoy ## stream through one worker, with and without the plugin or Envoy's tap
-	go run ./bench/throughput $(BENCH_FLAGS)
+	go -C bench run ./throughput $(BENCH_FLAGS)
 
 .PHONY: bench-pingpong
 bench-pingpong: build envoy ## small messages to and fro, likewise
-	go run ./bench/pingpong $(BENCH_FLAGS)
+	go -C bench run ./pingpong $(BENCH_FLAGS)
 
 .PHONY: bench-hex
 bench-hex: build envoy ## the hot loop in V8 and wazero
-	go run ./bench/hex $(BENCH_FLAGS)
+	go -C bench run ./hex $(BENCH_FLAGS)
 
 .PHONY: bench-start
 bench-start: build envoy ## what the plugin costs at start, and its memory
-	go run ./bench/start $(BENCH_FLAGS)
+	go -C bench run ./start $(BENCH_FLAGS)
 
 .PHONY: bench-sidecar
 bench-sidecar: build ## what the sidecar costs
-	go run ./bench/sidecar $(BENCH_FLAGS)
+	go -C bench run ./sidecar $(BENCH_FLAGS)
 
 .PHONY: bench-decode
 bench-decode: ## how fast dumps are decoded

@@ -45,7 +45,7 @@ const (
 
 func (b *bench) register(flags *flag.FlagSet) {
 	b.envoy.Register(flags)
-	flags.StringVar(&b.envoys, "envoys", "build/envoy/1.40.0/bin/envoy,build/envoy/1.36.4/bin/envoy",
+	flags.StringVar(&b.envoys, "envoys", "../build/envoy/1.40.0/bin/envoy,../build/envoy/1.36.4/bin/envoy",
 		"the Envoys to measure, separated by commas, instead of --envoy")
 }
 
@@ -95,7 +95,7 @@ type machine struct {
 
 func build(ctx context.Context, module string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", module,
-		"./bench/hex/guest")
+		"./hex/guest")
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the guest: %w: %s", err, text)

@@ -52,7 +52,7 @@ func interval(name string) time.Duration {
 }
 
 func (b *bench) register(flags *flag.FlagSet) {
-	flags.StringVar(&b.binary, "l4dump", "build/l4dump", "the command line to measure")
+	flags.StringVar(&b.binary, "l4dump", "../build/l4dump", "the command line to measure")
 	flags.DurationVar(&b.duration, "duration", 20*time.Second, "how long a run takes")
 }
 

@@ -37,7 +37,7 @@ const (
 
 func (b *bench) register(flags *flag.FlagSet) {
 	b.envoy.Register(flags)
-	flags.StringVar(&b.envoys, "envoys", "build/envoy/1.40.0/bin/envoy,build/envoy/1.36.4/bin/envoy",
+	flags.StringVar(&b.envoys, "envoys", "../build/envoy/1.40.0/bin/envoy,../build/envoy/1.36.4/bin/envoy",
 		"the Envoys to measure, separated by commas, instead of --envoy")
 	flags.DurationVar(&b.idle, "idle", 5*time.Second, "how long it is watched after its start")
 }

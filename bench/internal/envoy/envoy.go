@@ -32,9 +32,9 @@ type Options struct {
 
 // Register adds the options to flags, with their defaults.
 func (o *Options) Register(flags *flag.FlagSet) {
-	flags.StringVar(&o.Binary, "envoy", "build/envoy/1.40.0/bin/envoy", "the Envoy to measure")
-	flags.StringVar(&o.Config, "config", "envoy.yaml", "the project's configuration of Envoy")
-	flags.StringVar(&o.Module, "module", "build/l4dump.wasm", "the plugin")
+	flags.StringVar(&o.Binary, "envoy", "../build/envoy/1.40.0/bin/envoy", "the Envoy to measure")
+	flags.StringVar(&o.Config, "config", "../envoy.yaml", "the project's configuration of Envoy")
+	flags.StringVar(&o.Module, "module", "../build/l4dump.wasm", "the plugin")
 	flags.StringVar(&o.Dir, "dir", "", "where logs and taps are written (default: the system's temporary directory)")
 }
 
