@@ -262,29 +262,41 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 type usageSource struct {
 	sampler *usage.Sampler
 	log     *slog.Logger
-	found   sync.Once
+
+	mu   sync.Mutex
+	said string // the scope and the note that were logged last
 }
 
-// Latest returns the last reading. With the first one it says what is measured, and what was not found: to measure the
-// node alone may not be what was meant.
+// Latest returns the last reading. It logs what is measured and what cannot be, at first and when that changes: to
+// measure the node alone may not be what was meant.
 func (u *usageSource) Latest() (cpu, memory sidecar.Figure, ok bool) {
 	reading, ok := u.sampler.Latest()
 	if !ok {
 		return sidecar.Figure{}, sidecar.Figure{}, false
 	}
-	u.found.Do(func() {
-		level := slog.LevelInfo
-		if reading.Note != "" {
-			level = slog.LevelWarn
-		}
-		u.log.Log(context.Background(), level, "usage is measured", "scope", reading.Scope, "note", reading.Note)
-	})
+	u.say(reading)
 	return figureOf(reading.CPU), figureOf(reading.Memory), true
+}
+
+// say logs the scope and the note of a reading if they are not those of the last one.
+func (u *usageSource) say(reading usage.Reading) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	said := string(reading.Scope) + " " + reading.Note
+	if said == u.said {
+		return
+	}
+	u.said = said
+	level := slog.LevelInfo
+	if reading.Note != "" {
+		level = slog.LevelWarn
+	}
+	u.log.Log(context.Background(), level, "usage is measured", "scope", reading.Scope, "note", reading.Note)
 }
 
 func figureOf(f usage.Figure) sidecar.Figure {
 	source := f.Source
-	if f.Throttled {
+	if f.Throttled > 0 {
 		source += " (throttled)"
 	}
 	return sidecar.Figure{Percent: f.Percent, Source: source, Taken: f.Taken}

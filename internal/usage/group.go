@@ -28,64 +28,69 @@ type cpuGroup struct {
 	path    string // within the hierarchy, as "/kubepods/pod1"
 	dir     string // with the quota: the controller cpu
 	account string // the directory with the usage: cgroup v1's controller cpuacct, else dir
-	cpuset  string // the directory with the set of CPUs; empty where it is not asked
+	cpuset  string // the directory with the set of CPUs; empty if it is not asked
 	leaf    bool   // the cgroup itself, not an ancestor
 }
 
 // cpuSample is a cgroup's CPU counters at one moment.
 type cpuSample struct {
-	source           string
-	usage            time.Duration // of CPU time
-	throttledPeriods uint64
-	limitCPUs        float64
-	taken            time.Time
+	source     string
+	usage      time.Duration // of CPU time
+	throttling throttling
+	period     time.Duration // of the quota; 0 if it is not known
+	limitCPUs  float64
+	taken      time.Time
 }
 
-// read returns the counters and the limit: the least of the quota, the set of CPUs and the node's. An ancestor without
-// a quota has nothing to say that its descendants or the node do not: ok is then false.
+// read returns the counters and the limit: the least of the quota, the set of CPUs and the node's, of which there are 0
+// if they are not known. An ancestor without a quota adds nothing to its descendants and the node, and a cgroup without
+// any limit has nothing to be a share of: ok is then false.
 func (g cpuGroup) read(nodeCPUs int, now func() time.Time) (s cpuSample, ok bool, err error) {
 	quota, err := g.quota()
 	if err != nil {
 		return cpuSample{}, false, fmt.Errorf("read cpu limit: %w", err)
 	}
-	if !g.leaf && math.IsInf(quota, 1) {
+	if !g.leaf && math.IsInf(quota.cpus, 1) {
 		return cpuSample{}, false, nil
 	}
 	cpus, err := g.cpus()
 	if err != nil {
 		return cpuSample{}, false, fmt.Errorf("read cpu set: %w", err)
 	}
-	if cpus == 0 {
-		cpus = nodeCPUs
+	s = cpuSample{source: g.version.source(g.path), period: quota.period, limitCPUs: quota.cpus}
+	for _, n := range []int{cpus, nodeCPUs} {
+		if n > 0 {
+			s.limitCPUs = min(s.limitCPUs, float64(n))
+		}
 	}
-	s = cpuSample{
-		source:    g.version.source(g.path),
-		limitCPUs: min(quota, float64(cpus), float64(nodeCPUs)),
+	if math.IsInf(s.limitCPUs, 1) {
+		return cpuSample{}, false, nil
 	}
-	if s.usage, s.throttledPeriods, err = g.stat(); err != nil {
+	if s.usage, s.throttling, err = g.stat(); err != nil {
 		return cpuSample{}, false, fmt.Errorf("read cpu usage: %w", err)
 	}
 	s.taken = now()
 	return s, true, nil
 }
 
-// quota returns the quota in CPUs, +Inf where there is none.
-func (g cpuGroup) quota() (float64, error) {
+// quota returns the cgroup's own quota.
+func (g cpuGroup) quota() (quota, error) {
+	none := quota{cpus: math.Inf(1)}
 	if g.version == cgroup2 {
-		return optional(filepath.Join(g.dir, "cpu.max"), parseCPUMax, math.Inf(1))
+		return optional(filepath.Join(g.dir, "cpu.max"), parseCPUMax, none)
 	}
-	quota, err := optional(filepath.Join(g.dir, "cpu.cfs_quota_us"), parseCFSQuota, -1)
-	if err != nil || quota < 0 {
-		return math.Inf(1), err
+	most, err := optional(filepath.Join(g.dir, "cpu.cfs_quota_us"), parseCFSQuota, -1)
+	if err != nil || most < 0 {
+		return none, err
 	}
 	period, err := parseFile(filepath.Join(g.dir, "cpu.cfs_period_us"), parseCFSPeriod)
 	if err != nil {
-		return 0, err
+		return quota{}, err
 	}
-	return float64(quota) / float64(period), nil
+	return quota{cpus: float64(most) / float64(period), period: microseconds(period)}, nil
 }
 
-// cpus returns the size of the set of CPUs, 0 where none is known.
+// cpus returns the size of the set of CPUs, 0 if none is known.
 func (g cpuGroup) cpus() (int, error) {
 	if g.cpuset == "" {
 		return 0, nil
@@ -102,22 +107,23 @@ func (g cpuGroup) cpus() (int, error) {
 	return 0, nil
 }
 
-// stat returns the CPU time used and the periods throttled since the cgroup was made.
-func (g cpuGroup) stat() (usage time.Duration, throttledPeriods uint64, err error) {
+// stat returns the CPU time used and the throttling since the cgroup was made.
+func (g cpuGroup) stat() (usage time.Duration, t throttling, err error) {
 	if g.version == cgroup2 {
 		s, err := parseFile(filepath.Join(g.account, "cpu.stat"), parseCPUStat)
-		return time.Duration(min(s.usageMicroseconds, math.MaxInt64/1000)) * time.Microsecond, s.throttledPeriods, err
+		return microseconds(s.usageMicroseconds), s.throttling, err
 	}
 	nanoseconds, err := parseFile(filepath.Join(g.account, "cpuacct.usage"), parseUint)
 	if err != nil {
-		return 0, 0, err
+		return 0, throttling{}, err
 	}
-	throttledPeriods, err = optional(filepath.Join(g.dir, "cpu.stat"), parseThrottledPeriods, 0)
-	return time.Duration(min(nanoseconds, math.MaxInt64)), throttledPeriods, err
+	t, err = optional(filepath.Join(g.dir, "cpu.stat"), parseThrottling, throttling{})
+	return time.Duration(min(nanoseconds, math.MaxInt64)), t, err
 }
 
-// groupCPU returns the share of the limit that a cgroup used between two samples, 100 where it was throttled. The error
-// is ErrNoInterval where there is no earlier sample, no time has passed, or the counters started again.
+// groupCPU returns the share of the limit that a cgroup used between two samples, or the share of the interval in which
+// it was throttled if that is more: a cgroup with many threads can be held back in every period without using all of its
+// quota. The error is ErrNoInterval if there is no earlier sample, no time has passed, or the counters started again.
 func groupCPU(previous, current cpuSample) (Figure, error) {
 	elapsed := current.taken.Sub(previous.taken)
 	switch {
@@ -125,17 +131,29 @@ func groupCPU(previous, current cpuSample) (Figure, error) {
 		return Figure{}, fmt.Errorf("%w: first sample of %s", ErrNoInterval, current.source)
 	case elapsed <= 0:
 		return Figure{}, fmt.Errorf("%w: no time has passed for %s", ErrNoInterval, current.source)
-	case current.usage < previous.usage, current.throttledPeriods < previous.throttledPeriods:
+	case current.usage < previous.usage, current.throttling.throttled < previous.throttling.throttled:
 		return Figure{}, fmt.Errorf("%w: the counters of %s started again", ErrNoInterval, current.source)
 	}
-	f := Figure{Source: current.source, Taken: current.taken}
-	if f.Throttled = current.throttledPeriods > previous.throttledPeriods; f.Throttled {
-		f.Percent = 100
-	} else {
-		used := current.usage - previous.usage
-		f.Percent = percent(used.Seconds(), elapsed.Seconds()*current.limitCPUs)
-	}
+	used := current.usage - previous.usage
+	f := Figure{Source: current.source, Taken: current.taken, Throttled: throttled(previous, current)}
+	f.Percent = max(percent(used.Seconds(), elapsed.Seconds()*current.limitCPUs), f.Throttled)
 	return f, nil
+}
+
+// throttled returns the share of an interval's periods in which a cgroup was held back, in percent. The kernel counts
+// only periods in which the cgroup ran, so the length of the interval counts too: one throttled period of a cgroup that
+// then rests is not the whole interval.
+func throttled(previous, current cpuSample) float64 {
+	held := current.throttling.throttled - previous.throttling.throttled
+	if held == 0 {
+		return 0
+	}
+	// There may be fewer than before: the line is not there while the controller is off.
+	periods := float64(current.throttling.periods - min(previous.throttling.periods, current.throttling.periods))
+	if current.period > 0 {
+		periods = max(periods, current.taken.Sub(previous.taken).Seconds()/current.period.Seconds())
+	}
+	return percent(float64(held), periods)
 }
 
 // memoryGroup is a cgroup's memory usage and limit.
@@ -146,40 +164,66 @@ type memoryGroup struct {
 	leaf    bool // the cgroup itself, not an ancestor
 }
 
-// read returns the share of the limit that is used, without the page cache that the kernel would drop first. The limit
-// of a cgroup that has none is the node's memory. An ancestor without a limit has nothing to say that its descendants
-// or the node do not: ok is then false.
-func (g memoryGroup) read(nodeBytes uint64, now func() time.Time) (f Figure, ok bool, err error) {
-	limitName, usageName, parseLimit, parseStat := "memory.max", "memory.current", parseMax, parseMemoryStat2
+// memorySample is a cgroup's memory at one moment.
+type memorySample struct {
+	figure Figure
+	// missing says why what the kernel would give back counts as used; nil if it does not.
+	missing error
+}
+
+// read returns the share of the limit that is used, without what the kernel would give back. The limit is the least of
+// the cgroup's, the one from which the kernel slows it down (cgroup v2's memory.high), and the node's memory, noLimit if
+// that is not known. An ancestor without a limit adds nothing to its descendants and the node, and a cgroup without any
+// limit has nothing to be a share of: ok is then false.
+func (g memoryGroup) read(nodeBytes uint64, now func() time.Time) (s memorySample, ok bool, err error) {
+	usageName, parseStat := "memory.current", parseMemoryStat2
+	limits := []limitFile{{"memory.max", parseMax}, {"memory.high", parseMax}}
 	if g.version == cgroup1 {
-		limitName, usageName = "memory.limit_in_bytes", "memory.usage_in_bytes"
-		parseLimit, parseStat = parseLimitInBytes, parseMemoryStat1
+		usageName, parseStat = "memory.usage_in_bytes", parseMemoryStat1
+		limits = []limitFile{{"memory.limit_in_bytes", parseLimitInBytes}}
 	}
-	limit, err := optional(filepath.Join(g.dir, limitName), parseLimit, noLimit)
-	if err != nil {
-		return Figure{}, false, fmt.Errorf("read memory limit: %w", err)
+	limit := noLimit
+	for _, file := range limits {
+		bytes, err := optional(filepath.Join(g.dir, file.name), file.parse, noLimit)
+		if err != nil {
+			return memorySample{}, false, fmt.Errorf("read memory limit: %w", err)
+		}
+		limit = min(limit, bytes)
 	}
 	if !g.leaf && limit == noLimit {
-		return Figure{}, false, nil
+		return memorySample{}, false, nil
 	}
 	usage, err := parseFile(filepath.Join(g.dir, usageName), parseUint)
 	if err != nil {
-		return Figure{}, false, fmt.Errorf("read memory usage: %w", err)
+		return memorySample{}, false, fmt.Errorf("read memory usage: %w", err)
 	}
 	stat, err := parseFile(filepath.Join(g.dir, "memory.stat"), parseStat)
-	if err != nil {
-		return Figure{}, false, fmt.Errorf("read memory usage: %w", err)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // as in a sandbox
+		s.missing = fmt.Errorf("page cache counts as used: %w", err)
+		stat, err = memoryStat{limit: noLimit}, nil
 	}
-	limit = min(limit, stat.limit, nodeBytes)
-	usage -= min(usage, stat.inactiveFile) // read after usage, so it may be more
-	return Figure{
+	if err != nil {
+		return memorySample{}, false, fmt.Errorf("read memory usage: %w", err)
+	}
+	if limit = min(limit, stat.limit, nodeBytes); limit == noLimit {
+		return memorySample{}, false, nil
+	}
+	usage -= min(usage, stat.reclaimable) // read after usage, so it may be more
+	s.figure = Figure{
 		Percent: percent(float64(usage), float64(limit)),
 		Source:  g.version.source(g.path),
 		Taken:   now(),
-	}, true, nil
+	}
+	return s, true, nil
 }
 
-// optional parses a file that the kernel has only where a controller is on, or from some version on.
+// limitFile is a file that holds a limit in bytes.
+type limitFile struct {
+	name  string
+	parse func(io.Reader) (uint64, error)
+}
+
+// optional parses a file that the kernel has only if a controller is on, or from some version on.
 func optional[T any](path string, parse func(io.Reader) (T, error), absent T) (T, error) {
 	v, err := parseFile(path, parse)
 	if errors.Is(err, fs.ErrNotExist) {

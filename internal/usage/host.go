@@ -11,12 +11,16 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 )
 
-// hostSample is the node's counters at one moment.
-type hostSample struct {
-	times           cpu.TimesStat // since the node's start
-	memoryTotal     uint64        // in bytes
-	memoryAvailable uint64        // in bytes
-	taken           time.Time
+// nodeCPU is the node's counters of CPU time at one moment.
+type nodeCPU struct {
+	times cpu.TimesStat // since the node's start
+	taken time.Time
+}
+
+// nodeMemory is the node's memory at one moment, in bytes, without the huge pages that are set aside.
+type nodeMemory struct {
+	total, available uint64
+	taken            time.Time
 }
 
 // host reads the node's counters below proc, which only Linux has.
@@ -24,27 +28,36 @@ type host struct {
 	proc string
 }
 
-// read returns the node's counters.
-func (h host) read(ctx context.Context, now func() time.Time) (hostSample, error) {
-	ctx = h.context(ctx)
-	times, err := cpu.TimesWithContext(ctx, false)
+// readCPU returns the node's counters of CPU time. Counters that are all 0, as a sandbox shows them, are an error.
+func (h host) readCPU(ctx context.Context, now func() time.Time) (nodeCPU, error) {
+	times, err := cpu.TimesWithContext(h.context(ctx), false)
 	if err != nil {
-		return hostSample{}, fmt.Errorf("read the node's cpu times: %w", err)
+		return nodeCPU{}, fmt.Errorf("read the node's cpu times: %w", err)
 	}
 	if len(times) == 0 { // gopsutil swallows what is wrong with the file
-		return hostSample{}, fmt.Errorf("read the node's cpu times: %w", h.explainNoTimes())
+		return nodeCPU{}, fmt.Errorf("read the node's cpu times: %w", h.explainNoTimes())
 	}
-	s := hostSample{times: times[0], taken: now()}
-	memory, err := mem.VirtualMemoryWithContext(ctx)
+	if sum(times[0]) == 0 {
+		return nodeCPU{}, fmt.Errorf("read the node's cpu times: the counters of %s are all 0", h.cpuSource())
+	}
+	return nodeCPU{times: times[0], taken: now()}, nil
+}
+
+// readMemory returns the node's memory.
+func (h host) readMemory(ctx context.Context, now func() time.Time) (nodeMemory, error) {
+	memory, err := mem.VirtualMemoryWithContext(h.context(ctx))
 	if err != nil {
-		return hostSample{}, fmt.Errorf("read the node's memory from %s: %w", h.memorySource(), err)
+		return nodeMemory{}, fmt.Errorf("read the node's memory from %s: %w", h.memorySource(), err)
 	}
 	if memory.Total == 0 || memory.Available == 0 && memory.Free == 0 {
-		return hostSample{}, fmt.Errorf("read the node's memory from %s: want MemTotal and MemAvailable, got %d and %d bytes",
+		return nodeMemory{}, fmt.Errorf("read the node's memory from %s: want MemTotal and MemAvailable, got %d and %d bytes",
 			h.memorySource(), memory.Total, memory.Available)
 	}
-	s.memoryTotal, s.memoryAvailable = memory.Total, memory.Available
-	return s, nil
+	huge, err := h.hugePages()
+	if err != nil {
+		return nodeMemory{}, fmt.Errorf("read the node's memory: %w", err)
+	}
+	return nodeMemory{total: memory.Total - min(huge, memory.Total), available: memory.Available, taken: now()}, nil
 }
 
 // cpus returns how many CPUs the node has online.
@@ -65,18 +78,18 @@ func (h host) context(ctx context.Context) context.Context {
 }
 
 // memory returns the share of the node's memory that is not available.
-func (h host) memory(s hostSample) Figure {
-	available := min(s.memoryAvailable, s.memoryTotal)
+func (h host) memory(m nodeMemory) Figure {
+	available := min(m.available, m.total)
 	return Figure{
-		Percent: percent(float64(s.memoryTotal-available), float64(s.memoryTotal)),
+		Percent: percent(float64(m.total-available), float64(m.total)),
 		Source:  "host:" + h.memorySource(),
-		Taken:   s.taken,
+		Taken:   m.taken,
 	}
 }
 
 // cpu returns the share of the interval between two samples in which the node's CPUs were busy. The error is
-// ErrNoInterval where the counters stand still or started again.
-func (h host) cpu(previous, current hostSample) (Figure, error) {
+// ErrNoInterval if the counters stand still or started again.
+func (h host) cpu(previous, current nodeCPU) (Figure, error) {
 	source := "host:" + h.cpuSource()
 	p, c := previous.times, current.times
 	if sum(c) <= sum(p) {

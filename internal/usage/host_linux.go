@@ -26,3 +26,6 @@ func (h host) explainNoTimes() error {
 	}
 	return fmt.Errorf("parse %s: %w", h.cpuSource(), malformed("cpu and at least seven counters", line))
 }
+
+// hugePages returns how many bytes are set aside as huge pages.
+func (h host) hugePages() (uint64, error) { return parseFile(h.memorySource(), parseHugePages) }

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/bits"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -42,41 +44,62 @@ func parseFile[T any](path string, parse func(io.Reader) (T, error)) (T, error) 
 // cpuStat is a cgroup's use of CPU since it was made.
 type cpuStat struct {
 	usageMicroseconds uint64
-	throttledPeriods  uint64 // periods at whose end the cgroup was held back; 0 where the controller is off
+	throttling        throttling
+}
+
+// throttling counts a quota's periods since the cgroup was made; both are 0 if the controller is off.
+type throttling struct {
+	periods   uint64 // in which the cgroup ran
+	throttled uint64 // of them, those in which it used up its quota and was held back
 }
 
 // parseCPUStat reads cgroup v2's cpu.stat (kernel: admin-guide/cgroup-v2.rst).
 func parseCPUStat(r io.Reader) (cpuStat, error) {
 	var s cpuStat
-	err := parseKeyed(r, "usage_usec", keyed{"usage_usec": &s.usageMicroseconds, "nr_throttled": &s.throttledPeriods})
+	err := parseKeyed(r, "usage_usec", keyed{
+		"usage_usec": &s.usageMicroseconds, "nr_periods": &s.throttling.periods, "nr_throttled": &s.throttling.throttled,
+	})
 	if err != nil {
 		return cpuStat{}, err
 	}
 	return s, nil
 }
 
-// parseCPUMax reads cgroup v2's cpu.max, "quota period" in microseconds, and returns the quota in CPUs: +Inf for "max".
-func parseCPUMax(r io.Reader) (float64, error) {
+// quota is a limit of CPU time per period.
+type quota struct {
+	cpus   float64       // +Inf if there is none
+	period time.Duration // 0 if it is not known
+}
+
+// parseCPUMax reads cgroup v2's cpu.max, "quota period" in microseconds; the quota is "max" if there is none.
+func parseCPUMax(r io.Reader) (quota, error) {
 	text, err := parseLine(r)
 	if err != nil {
-		return 0, err
+		return quota{}, err
 	}
-	quota, period, found := strings.Cut(text, " ")
+	most, period, found := strings.Cut(text, " ")
 	if !found {
-		return 0, malformed("a quota and a period", text)
+		return quota{}, malformed("a quota and a period", text)
 	}
 	p, err := strconv.ParseUint(period, 10, 63)
 	if err != nil || p == 0 {
-		return 0, malformed("a period in microseconds", text)
+		return quota{}, malformed("a period in microseconds", text)
 	}
-	if quota == "max" {
-		return math.Inf(1), nil
+	out := quota{cpus: math.Inf(1), period: microseconds(p)}
+	if most == "max" {
+		return out, nil
 	}
-	q, err := strconv.ParseUint(quota, 10, 63)
+	q, err := strconv.ParseUint(most, 10, 63)
 	if err != nil || q == 0 {
-		return 0, malformed(`a quota in microseconds or "max"`, text)
+		return quota{}, malformed(`a quota in microseconds or "max"`, text)
 	}
-	return float64(q) / float64(p), nil
+	out.cpus = float64(q) / float64(p)
+	return out, nil
+}
+
+// microseconds returns n microseconds, or the longest duration if that is shorter.
+func microseconds(n uint64) time.Duration {
+	return time.Duration(min(n, math.MaxInt64/1000)) * time.Microsecond
 }
 
 // parseMax reads a limit of cgroup v2, as memory.max, in bytes: noLimit for "max".
@@ -139,42 +162,98 @@ func parseCFSPeriod(r io.Reader) (uint64, error) {
 	return v, err
 }
 
-// parseThrottledPeriods reads nr_throttled of cgroup v1's cpu.stat.
-func parseThrottledPeriods(r io.Reader) (uint64, error) {
-	var v uint64
-	err := parseKeyed(r, "nr_throttled", keyed{"nr_throttled": &v})
-	return v, err
+// parseThrottling reads cgroup v1's cpu.stat.
+func parseThrottling(r io.Reader) (throttling, error) {
+	var t throttling
+	if err := parseKeyed(r, "nr_throttled", keyed{"nr_periods": &t.periods, "nr_throttled": &t.throttled}); err != nil {
+		return throttling{}, err
+	}
+	return t, nil
 }
 
 // memoryStat is what is used of a cgroup's memory.stat, in bytes.
 type memoryStat struct {
-	inactiveFile uint64 // page cache that the kernel drops first, with that of the cgroup's descendants
-	limit        uint64 // the least of the cgroup's limit and its ancestors', visible or not; noLimit if it is not said
+	// reclaimable is what the kernel takes back before it refuses memory to anybody, with that of the cgroup's
+	// descendants: the page cache of files (not of shared memory, which only swap can hold) and caches of inodes and
+	// directory entries.
+	reclaimable uint64
+	limit       uint64 // the least of the cgroup's limit and its ancestors', visible or not; noLimit if it is not said
 }
 
 // parseMemoryStat2 reads cgroup v2's memory.stat, which does not say a limit (kernel: admin-guide/cgroup-v2.rst).
 func parseMemoryStat2(r io.Reader) (memoryStat, error) {
-	s := memoryStat{limit: noLimit}
-	if err := parseKeyed(r, "inactive_file", keyed{"inactive_file": &s.inactiveFile}); err != nil {
+	var inactive, active, slab uint64
+	err := parseKeyed(r, "inactive_file", keyed{
+		"inactive_file": &inactive, "active_file": &active, "slab_reclaimable": &slab,
+	})
+	if err != nil {
 		return memoryStat{}, err
 	}
-	return s, nil
+	return memoryStat{reclaimable: add(inactive, active, slab), limit: noLimit}, nil
 }
 
-// parseMemoryStat1 reads cgroup v1's memory.stat (kernel: admin-guide/cgroup-v1/memory.rst).
+// parseMemoryStat1 reads cgroup v1's memory.stat, which does not say how much slab is reclaimable (kernel:
+// admin-guide/cgroup-v1/memory.rst).
 func parseMemoryStat1(r io.Reader) (memoryStat, error) {
 	s := memoryStat{limit: noLimit}
+	var inactive, active uint64
 	err := parseKeyed(r, "total_inactive_file", keyed{
-		"total_inactive_file":       &s.inactiveFile,
+		"total_inactive_file":       &inactive,
+		"total_active_file":         &active,
 		"hierarchical_memory_limit": &s.limit,
 	})
 	if err != nil {
 		return memoryStat{}, err
 	}
+	s.reclaimable = add(inactive, active)
 	if s.limit >= cgroup1NoLimit {
 		s.limit = noLimit
 	}
 	return s, nil
+}
+
+// add returns the sum of counters, at most the largest number.
+func add(counters ...uint64) uint64 {
+	sum := uint64(0)
+	for _, n := range counters {
+		sum += min(n, math.MaxUint64-sum)
+	}
+	return sum
+}
+
+// parseHugePages reads from /proc/meminfo how many bytes the node has set aside as huge pages, used or not: 0 if it has
+// none. No other memory can be taken from them, so MemAvailable leaves them out while MemTotal has them (kernel:
+// admin-guide/mm/hugetlbpage.rst).
+func parseHugePages(r io.Reader) (uint64, error) {
+	var kilobytes, pages, pageKilobytes uint64
+	values := map[string]*uint64{"Hugetlb": &kilobytes, "HugePages_Total": &pages, "Hugepagesize": &pageKilobytes}
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		key, value, _ := strings.Cut(lines.Text(), ":")
+		into := values[key]
+		if into == nil {
+			continue
+		}
+		v, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(value, " kB")), 10, 63)
+		if err != nil {
+			return 0, malformed(key+" and a number", lines.Text())
+		}
+		*into = v
+	}
+	if err := lines.Err(); err != nil {
+		return 0, err
+	}
+	// Hugetlb is of every page size; kernels before 4.17 do not have it.
+	most := max(kilobytes, multiply(pages, pageKilobytes))
+	return multiply(most, 1024), nil
+}
+
+// multiply returns the product, or the largest number if that is smaller.
+func multiply(a, b uint64) uint64 {
+	if high, low := bits.Mul64(a, b); high == 0 {
+		return low
+	}
+	return math.MaxUint64
 }
 
 // parseCPUSet reads a list of CPUs, as "0-3,7", and returns how many it names: 0 for an empty list.

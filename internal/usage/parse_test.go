@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -44,7 +45,7 @@ func TestParseCPUStat(t *testing.T) {
 		{
 			name: "whole",
 			text: "usage_usec 12\nuser_usec 7\nsystem_usec 5\nnr_periods 3\nnr_throttled 2\nthrottled_usec 9\n",
-			want: cpuStat{usageMicroseconds: 12, throttledPeriods: 2},
+			want: cpuStat{usageMicroseconds: 12, throttling: throttling{periods: 3, throttled: 2}},
 		},
 		{name: "no controller", text: "usage_usec 12\n", want: cpuStat{usageMicroseconds: 12}},
 		{name: "no end of line", text: "usage_usec 12", want: cpuStat{usageMicroseconds: 12}},
@@ -79,10 +80,10 @@ func TestParseCPUStat(t *testing.T) {
 }
 
 func TestParseCPUMax(t *testing.T) {
-	testParse(t, parseCPUMax, []parseCase[float64]{
-		{name: "one and a half", text: "150000 100000\n", want: 1.5},
-		{name: "none", text: "max 100000\n", want: math.Inf(1)},
-		{name: "least", text: "1 1000000\n", want: 1e-6},
+	testParse(t, parseCPUMax, []parseCase[quota]{
+		{name: "one and a half", text: "150000 100000\n", want: quota{cpus: 1.5, period: 100 * time.Millisecond}},
+		{name: "none", text: "max 100000\n", want: quota{cpus: math.Inf(1), period: 100 * time.Millisecond}},
+		{name: "least", text: "1 1000000\n", want: quota{cpus: 1e-6, period: time.Second}},
 		{name: "nothing", text: "0 100000\n", err: `want a quota in microseconds or "max", got "0 100000"`},
 		{name: "no period", text: "max\n", err: `want a quota and a period, got "max"`},
 		{name: "period of nothing", text: "max 0\n", err: `want a period in microseconds, got "max 0"`},
@@ -146,16 +147,25 @@ func TestParseCFSPeriod(t *testing.T) {
 	})
 }
 
-func TestParseThrottledPeriods(t *testing.T) {
-	testParse(t, parseThrottledPeriods, []parseCase[uint64]{
-		{name: "whole", text: "nr_periods 9\nnr_throttled 4\nthrottled_time 77\n", want: 4},
+func TestParseThrottling(t *testing.T) {
+	testParse(t, parseThrottling, []parseCase[throttling]{
+		{name: "whole", text: "nr_periods 9\nnr_throttled 4\nthrottled_time 77\n", want: throttling{periods: 9, throttled: 4}},
 		{name: "missing", text: "nr_periods 9\n", err: "want one line with nr_throttled and a number, got 0"},
 	})
 }
 
 func TestParseMemoryStat2(t *testing.T) {
 	testParse(t, parseMemoryStat2, []parseCase[memoryStat]{
-		{name: "whole", text: "anon 1\nfile 2\ninactive_file 3\n", want: memoryStat{inactiveFile: 3, limit: noLimit}},
+		{name: "whole", text: "anon 1\nfile 2\ninactive_file 3\n", want: memoryStat{reclaimable: 3, limit: noLimit}},
+		{
+			name: "all that is given back",
+			text: "inactive_file 3\nactive_file 40\nunevictable 5\nslab_reclaimable 600\nslab_unreclaimable 7\nhugetlb 8\n",
+			want: memoryStat{reclaimable: 643, limit: noLimit},
+		},
+		{
+			name: "more than a number holds", text: "inactive_file 18446744073709551615\nactive_file 1\n",
+			want: memoryStat{reclaimable: math.MaxUint64, limit: noLimit},
+		},
 		{name: "missing", text: "total_inactive_file 3\n", err: "want one line with inactive_file and a number, got 0"},
 	})
 }
@@ -163,15 +173,32 @@ func TestParseMemoryStat2(t *testing.T) {
 func TestParseMemoryStat1(t *testing.T) {
 	testParse(t, parseMemoryStat1, []parseCase[memoryStat]{
 		{
-			name: "limit", text: "inactive_file 1\nhierarchical_memory_limit 600\ntotal_inactive_file 3\n",
-			want: memoryStat{inactiveFile: 3, limit: 600},
+			name: "limit", text: "inactive_file 1\nactive_file 2\nhierarchical_memory_limit 600\ntotal_inactive_file 3\ntotal_active_file 40\n",
+			want: memoryStat{reclaimable: 43, limit: 600},
 		},
 		{
 			name: "no limit", text: "hierarchical_memory_limit 9223372036854771712\ntotal_inactive_file 3\n",
-			want: memoryStat{inactiveFile: 3, limit: noLimit},
+			want: memoryStat{reclaimable: 3, limit: noLimit},
 		},
-		{name: "not said", text: "total_inactive_file 3\n", want: memoryStat{inactiveFile: 3, limit: noLimit}},
+		{name: "not said", text: "total_inactive_file 3\n", want: memoryStat{reclaimable: 3, limit: noLimit}},
 		{name: "missing", text: "inactive_file 3\n", err: "want one line with total_inactive_file and a number, got 0"},
+	})
+}
+
+func TestParseHugePages(t *testing.T) {
+	testParse(t, parseHugePages, []parseCase[uint64]{
+		{name: "none", text: "MemTotal: 1 kB\nHugePages_Total:       0\nHugepagesize:       2048 kB\nHugetlb:               0 kB\n"},
+		{name: "not built in", text: "MemTotal: 1 kB\n"},
+		{
+			name: "two sizes", text: "HugePages_Total:       8\nHugepagesize:       2048 kB\nHugetlb:         1064960 kB\n",
+			want: 1064960 << 10,
+		},
+		{name: "old kernel", text: "HugePages_Total:       8\nHugepagesize:       2048 kB\n", want: 16 << 20},
+		{
+			name: "more than a number holds", text: "HugePages_Total: 9223372036854775807\nHugepagesize: 2048 kB\n",
+			want: math.MaxUint64,
+		},
+		{name: "word", text: "Hugetlb: x kB\n", err: `want Hugetlb and a number, got "Hugetlb: x kB"`},
 	})
 }
 
@@ -246,7 +273,7 @@ func FuzzParseCPUStat(f *testing.F) {
 }
 
 func FuzzParseCPUMax(f *testing.F) {
-	fuzzParse(f, parseCPUMax, func(cpus float64) bool { return cpus > 0 }, "max 100000\n", "1 2\n", "0 0\n")
+	fuzzParse(f, parseCPUMax, func(q quota) bool { return q.cpus > 0 && q.period > 0 }, "max 100000\n", "1 2\n", "0 0\n")
 }
 
 func FuzzParseMax(f *testing.F) {
@@ -270,8 +297,8 @@ func FuzzParseCFSPeriod(f *testing.F) {
 	fuzzParse(f, parseCFSPeriod, func(us uint64) bool { return us > 0 }, "1\n", "0\n")
 }
 
-func FuzzParseThrottledPeriods(f *testing.F) {
-	fuzzParse(f, parseThrottledPeriods, anyOf, "nr_periods 9\nnr_throttled 4\n", "nr_throttled")
+func FuzzParseThrottling(f *testing.F) {
+	fuzzParse(f, parseThrottling, anyOf, "nr_periods 9\nnr_throttled 4\n", "nr_throttled")
 }
 
 func FuzzParseMemoryStat2(f *testing.F) {
@@ -281,6 +308,10 @@ func FuzzParseMemoryStat2(f *testing.F) {
 func FuzzParseMemoryStat1(f *testing.F) {
 	below := func(s memoryStat) bool { return s.limit < cgroup1NoLimit || s.limit == noLimit }
 	fuzzParse(f, parseMemoryStat1, below, "hierarchical_memory_limit 1\ntotal_inactive_file 1\n")
+}
+
+func FuzzParseHugePages(f *testing.F) {
+	fuzzParse(f, parseHugePages, anyOf, "HugePages_Total:       8\nHugepagesize:       2048 kB\n", "Hugetlb: 1 kB\n")
 }
 
 func FuzzParseCPUSet(f *testing.F) {

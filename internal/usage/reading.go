@@ -13,9 +13,9 @@ type Figure struct {
 	// Source is what was measured, as "host:/proc/stat" or "cgroup2:/kubepods.slice/kubepods-pod1.slice"; the path is
 	// the cgroup's within the hierarchy that is visible.
 	Source string
-	// Throttled says that the kernel held the cgroup back during the interval. Percent is then 100, whatever its
-	// average was.
-	Throttled bool
+	// Throttled is the share of the interval's periods in which the kernel held the cgroup back, in percent. Percent is
+	// at least that much.
+	Throttled float64
 	// Taken is when the counters were read; a CPU figure is about the interval that ended then.
 	Taken time.Time
 }
@@ -23,10 +23,10 @@ type Figure struct {
 // Age returns how long before now the figure was taken.
 func (f Figure) Age(now time.Time) time.Duration { return now.Sub(f.Taken) }
 
-// String returns the percentage and its source, as "93.1% (cgroup2:/pod, throttled)".
+// String returns the percentage and its source, as "93.1% (cgroup2:/pod, throttled 10.0%)".
 func (f Figure) String() string {
-	if f.Throttled {
-		return fmt.Sprintf("%.1f%% (%s, throttled)", f.Percent, f.Source)
+	if f.Throttled > 0 {
+		return fmt.Sprintf("%.1f%% (%s, throttled %.1f%%)", f.Percent, f.Source, f.Throttled)
 	}
 	return fmt.Sprintf("%.1f%% (%s)", f.Percent, f.Source)
 }
@@ -37,9 +37,10 @@ type Reading struct {
 	CPU, Memory Figure
 	// CPUParts and MemoryParts are the figures that were compared: the node first, then the cgroup, then its ancestors.
 	CPUParts, MemoryParts []Figure
-	// Scope is what was measured: ScopeHost, or ScopeCgroup or ScopePod, with the node where ScopeAuto was asked for.
+	// Scope is what was measured: ScopeHost, or ScopeCgroup or ScopePod, with the node if ScopeAuto was asked for and the
+	// node can be measured.
 	Scope Scope
-	// Note says what ScopeAuto looked for and did not find. It is empty where nothing was missing.
+	// Note says what was looked for and cannot be measured. It is empty if nothing was missing.
 	Note string
 }
 

@@ -11,14 +11,14 @@ import (
 
 func TestReadingString(t *testing.T) {
 	r := Reading{
-		CPU:    Figure{Percent: 100, Source: "cgroup2:/pod", Throttled: true},
+		CPU:    Figure{Percent: 100, Source: "cgroup2:/pod", Throttled: 12.5},
 		Memory: Figure{Percent: 61.04, Source: "host:/proc/meminfo"},
 		Scope:  ScopeCgroup,
 	}
-	require.Equal(t, "cpu 100.0% (cgroup2:/pod, throttled), memory 61.0% (host:/proc/meminfo), scope cgroup", r.String())
+	require.Equal(t, "cpu 100.0% (cgroup2:/pod, throttled 12.5%), memory 61.0% (host:/proc/meminfo), scope cgroup", r.String())
 	r.Note = "no pod"
 	require.Equal(t,
-		"cpu 100.0% (cgroup2:/pod, throttled), memory 61.0% (host:/proc/meminfo), scope cgroup (no pod)", r.String())
+		"cpu 100.0% (cgroup2:/pod, throttled 12.5%), memory 61.0% (host:/proc/meminfo), scope cgroup (no pod)", r.String())
 }
 
 func TestReadingAge(t *testing.T) {

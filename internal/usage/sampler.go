@@ -21,7 +21,7 @@ type SamplerOptions struct {
 	// Interval is the time between two readings, DefaultInterval if 0; MinInterval or more.
 	Interval time.Duration
 	// Changed is called in Run's goroutine when reading begins to fail, fails for another reason, or works again (nil).
-	// ErrNoInterval alone is no failure: the next reading mends it. It may be nil.
+	// ErrNoInterval alone is no failure: the next reading can succeed. It may be nil.
 	Changed func(error)
 }
 
@@ -30,14 +30,7 @@ type Sampler struct {
 	source   Source
 	interval time.Duration
 	changed  func(error)
-	state    atomic.Pointer[samplerState]
-}
-
-// samplerState is never changed: each reading makes another one.
-type samplerState struct {
-	reading Reading
-	ok      bool  // there has been a reading
-	err     error // of the last attempt
+	latest   atomic.Pointer[Reading] // the last reading that succeeded; nil before the first
 }
 
 // NewSampler returns a Sampler of source. Nothing is read before Run.
@@ -51,9 +44,7 @@ func NewSampler(source Source, o SamplerOptions) (*Sampler, error) {
 	if o.Changed == nil {
 		o.Changed = func(error) {}
 	}
-	s := &Sampler{source: source, interval: o.Interval, changed: o.Changed}
-	s.state.Store(&samplerState{})
-	return s, nil
+	return &Sampler{source: source, interval: o.Interval, changed: o.Changed}, nil
 }
 
 // Run reads at once and then each interval, until ctx is done. It is called once.
@@ -66,7 +57,9 @@ func (s *Sampler) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.store(reading, err)
+		if err == nil {
+			s.latest.Store(&reading)
+		}
 		if !errors.Is(err, ErrNoInterval) {
 			if text := errorText(err); text != reported {
 				reported = text
@@ -81,26 +74,15 @@ func (s *Sampler) Run(ctx context.Context) {
 	}
 }
 
-// store keeps a reading, or the error that there is none.
-func (s *Sampler) store(reading Reading, err error) {
-	next := &samplerState{reading: reading, ok: true, err: err}
-	if err != nil {
-		last := s.state.Load()
-		next.reading, next.ok = last.reading, last.ok
-	}
-	s.state.Store(next)
-}
-
 // Latest returns the last reading that succeeded, and whether there has been one. A failure leaves it as it is: its age
 // tells. It takes no lock and may be called from anywhere.
 func (s *Sampler) Latest() (Reading, bool) {
-	state := s.state.Load()
-	return state.reading, state.ok
+	latest := s.latest.Load()
+	if latest == nil {
+		return Reading{}, false
+	}
+	return *latest, true
 }
-
-// Err returns the error of the last attempt to read, nil if it succeeded or there was none. It takes no lock and may be
-// called from anywhere.
-func (s *Sampler) Err() error { return s.state.Load().err }
 
 // errorText returns the text of err, empty for nil.
 func errorText(err error) string {
