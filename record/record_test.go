@@ -394,9 +394,11 @@ func TestHex(t *testing.T) {
 		}
 	}
 	t.Run("writes nothing beyond its digits", func(t *testing.T) {
-		dst := bytes.Repeat([]byte{'#'}, 64)
-		require.Equal(t, hex.EncodeToString(all[:17]), string(appendHex(dst[:0], all[:17])))
-		require.Equal(t, strings.Repeat("#", 64-34), string(dst[34:]))
+		for _, n := range []int{0, 1, HexTurn - 1, HexTurn, HexTurn + 1} {
+			dst := bytes.Repeat([]byte{'#'}, 3*HexTurn)
+			require.Equal(t, hex.EncodeToString(all[:n]), string(appendHex(dst[:0], all[:n])))
+			require.Equal(t, strings.Repeat("#", 3*HexTurn-2*n), string(dst[2*n:]))
+		}
 	})
 }
 

@@ -74,3 +74,8 @@ func round(acc, input uint64) uint64 {
 func merge(h, v uint64) uint64 {
 	return (h^round(0, v))*prime1 + prime4
 }
+
+// load32 and load64 are little-endian, as every platform that the project builds for. encoding/binary would link
+// reflect into the plugin, and Go does not merge single-byte loads for WebAssembly.
+func load32(p *byte) uint32 { return *(*uint32)(unsafe.Pointer(p)) }
+func load64(p *byte) uint64 { return *(*uint64)(unsafe.Pointer(p)) }

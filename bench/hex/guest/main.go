@@ -1,7 +1,7 @@
 //go:build wasip1
 
-// Command guest is a plugin that measures, inside the proxy's virtual machine, how fast a data record is made, and how
-// fast its digits are in other forms. It logs a line for each form and round, "hex=NS NAME", the time for all its bytes.
+// Command guest is a plugin that measures, inside the proxy's virtual machine, how fast each form is made. It logs a line
+// for each form and round, "hex=NS NAME", the time for all its bytes.
 package main
 
 import (
@@ -11,7 +11,6 @@ import (
 
 	"l4dump/bench/hex/forms"
 	"l4dump/internal/abi"
-	"l4dump/record"
 )
 
 func init() { abi.Run(&vm{}) }
@@ -41,17 +40,13 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 		return types.OnPluginStartStatusFailed
 	}
 	payload := newPayload()
-	digits := make([]byte, 2*len(payload))
-	line := make([]byte, 0, record.MaxDataOverhead+len(digits))
-	var header record.Header
-	all := append(forms.All(), forms.Form{Name: "l4dump's data record", Encode: func(_, payload []byte) {
-		line = record.AppendData(line[:0], &header, record.Downstream, 0, payload)
-	}})
+	text := make([]byte, 0, forms.MaxBytes(len(payload)))
+	all := forms.All()
 	for range rounds {
 		for _, form := range all {
 			start := abi.Now()
 			for range repeats {
-				form.Encode(digits, payload)
+				form.Append(text, payload)
 			}
 			abi.Log(abi.LevelInfo, []byte("hex="+strconv.FormatInt(abi.Now()-start, 10)+" "+form.Name))
 		}
