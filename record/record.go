@@ -3,8 +3,8 @@
 //
 // A record is one run of printable ASCII without a line break, wherever in a log line it stands:
 //
-//	[0193577d-4980-801e-ac6c-3464756d7000][8080] L4D1 data conn=9f0c6a1be3d2a417-2a seq=1 direction=downstream
-//	  offset=0 time=1732320000000000000 length=5 data=68656c6c6f sum=47107513
+//	[01935651-7800-801e-ac34-64756d700000][8080] L4D1 data conn=9f0c6a1be3d2a417-2a seq=1 direction=downstream
+//	  offset=0 time=1732320000000000000 length=5 data=68656c6c6f sum=16260c95
 //
 // (one line, broken here for the page). The package links nothing that the plugin cannot afford.
 package record

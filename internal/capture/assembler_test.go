@@ -613,7 +613,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(logOf(conversation(connA))), uint8(1))
 	f.Add([]byte(dockerLine("stderr", `\"`)+dockerLine("stderr", "x\n")), uint8(9))
-	f.Add([]byte("[0193577d-4980-801e-ac6c-3464756d7000][80]1b 5b"), uint8(255))
+	f.Add([]byte("[01a20600-4250-801e-ac34-64756d700000][80]1b 5b"), uint8(255))
 	limits := Limits{HeldRecords: 3, HeldBytes: 64, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
 	f.Fuzz(func(t *testing.T, input []byte, size uint8) {
 		var text, json strings.Builder

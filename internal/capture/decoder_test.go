@@ -427,7 +427,7 @@ type failingWriter struct{}
 func (failingWriter) Write([]byte) (int, error) { return 0, errDisk }
 
 func TestLayottoLines(t *testing.T) {
-	const id = "0193577d-4980-801e-ac6c-3464756d7000"
+	const id = "01a20600-4250-801e-ac34-64756d700000"
 	for _, row := range []struct {
 		name string
 		line string

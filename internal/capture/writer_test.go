@@ -51,7 +51,7 @@ func goldenDump() string {
 	log = append(log, r.closeWith(
 		record.Ledger{Seen: 24, Kept: 4, Dropped: []record.Drop{{Reason: "budget", Bytes: 15}, {Reason: "window_closed", Bytes: 5}}},
 		record.Ledger{Seen: 0xfffffff8 + 257, Kept: 257, Dropped: []record.Drop{{Reason: "budget", Bytes: 0xfffffff8}}},
-	), "[0193577d-4980-801e-ac6c-3464756d7000][8080]1b 5b 33 31 6d")
+	), "[01a20600-4250-801e-ac34-64756d700000][8080]1b 5b 33 31 6d")
 	return logOf(log)
 }
 

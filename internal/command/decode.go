@@ -144,7 +144,7 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 	for _, text := range f.windows {
 		id, ok := record.ParseUUID(text)
 		if !ok {
-			fault("--window is %q; wanted an identifier like 0193577d-4980-801e-ac34-64756d700000", text)
+			fault("--window is %q; wanted an identifier like 01a20600-4250-801e-ac34-64756d700000", text)
 		}
 		filter.Windows = append(filter.Windows, id)
 	}

@@ -23,7 +23,7 @@ import (
 
 const (
 	dumpConn   = "9f0c6a1be3d2a417-2a"
-	dumpWindow = "0193577d-4980-801e-ac6c-3464756d7000"
+	dumpWindow = "01a20600-4250-801e-ac34-64756d700000"
 )
 
 // dumpLines is the log of one connection: open, data, data, close.
@@ -31,7 +31,7 @@ func dumpLines() []string {
 	const prefix = "[2026-11-23 01:23:51.887][25111][info][wasm] " +
 		"[source/extensions/common/wasm/context.cc:1151] wasm log l4dump l4dump l4dump-v1: "
 	h := record.Header{
-		Window: record.UUID{0x01, 0x93, 0x57, 0x7d, 0x49, 0x80, 0x80, 0x1e, 0xac, 0x6c, 0x34, 0x64, 0x75, 0x6d, 0x70, 0},
+		Window: record.UUID{0x01, 0xa2, 0x06, 0x00, 0x42, 0x50, 0x80, 0x1e, 0xac, 0x34, 0x64, 0x75, 0x6d, 0x70, 0x00, 0},
 		Port:   8080,
 		Conn:   record.ConnID{VM: 0x9f0c6a1be3d2a417, Number: 0x2a},
 		Time:   1795397031000000000,
@@ -54,7 +54,7 @@ func dumpLines() []string {
 }
 
 const (
-	dumpText = `2026-11-23T01:23:51.000000000Z 9f0c6a1be3d2a417-2a #0 open 10.0.0.7:40112 -> 10.0.0.9:8080, port 8080, unit connections, started 2026-11-23T01:23:51.000000000Z, window 0193577d-4980-801e-ac6c-3464756d7000
+	dumpText = `2026-11-23T01:23:51.000000000Z 9f0c6a1be3d2a417-2a #0 open 10.0.0.7:40112 -> 10.0.0.9:8080, port 8080, unit connections, started 2026-11-23T01:23:51.000000000Z, window 01a20600-4250-801e-ac34-64756d700000
 ` + dumpTextData + `2026-11-23T01:23:51.000000003Z 9f0c6a1be3d2a417-2a #3 close by upstream; downstream seen 5, kept 5; upstream seen 6, kept 6
 `
 	dumpTextData = `2026-11-23T01:23:51.000000001Z 9f0c6a1be3d2a417-2a #1 downstream at 0, 5 bytes
@@ -62,10 +62,10 @@ const (
 2026-11-23T01:23:51.000000002Z 9f0c6a1be3d2a417-2a #2 upstream at 0, 6 bytes
 00000000  77 6f 72 6c 64 0a                                 |world.|
 `
-	dumpJSON = `{"kind":"open","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":0,"time":"2026-11-23T01:23:51.000000000Z","unit":"connections","started":"2026-11-23T01:23:51.000000000Z","source":"10.0.0.7:40112","destination":"10.0.0.9:8080","mtls":false}
-{"kind":"data","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":1,"direction":"downstream","offset":0,"time":"2026-11-23T01:23:51.000000001Z","length":5,"data":"aGVsbG8="}
-{"kind":"data","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":2,"direction":"upstream","offset":0,"time":"2026-11-23T01:23:51.000000002Z","length":6,"data":"d29ybGQK"}
-{"kind":"close","window":"0193577d-4980-801e-ac6c-3464756d7000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":3,"time":"2026-11-23T01:23:51.000000003Z","by":"upstream","downstream":{"seen":5,"kept":5,"dropped":{}},"upstream":{"seen":6,"kept":6,"dropped":{}}}
+	dumpJSON = `{"kind":"open","window":"01a20600-4250-801e-ac34-64756d700000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":0,"time":"2026-11-23T01:23:51.000000000Z","unit":"connections","started":"2026-11-23T01:23:51.000000000Z","source":"10.0.0.7:40112","destination":"10.0.0.9:8080","mtls":false}
+{"kind":"data","window":"01a20600-4250-801e-ac34-64756d700000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":1,"direction":"downstream","offset":0,"time":"2026-11-23T01:23:51.000000001Z","length":5,"data":"aGVsbG8="}
+{"kind":"data","window":"01a20600-4250-801e-ac34-64756d700000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":2,"direction":"upstream","offset":0,"time":"2026-11-23T01:23:51.000000002Z","length":6,"data":"d29ybGQK"}
+{"kind":"close","window":"01a20600-4250-801e-ac34-64756d700000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":3,"time":"2026-11-23T01:23:51.000000003Z","by":"upstream","downstream":{"seen":5,"kept":5,"dropped":{}},"upstream":{"seen":6,"kept":6,"dropped":{}}}
 `
 	dumpSummary = "4 records of 1 connection: 5 bytes downstream, 6 bytes upstream; 0 faults\n"
 )
@@ -150,7 +150,7 @@ func TestDecode(t *testing.T) {
 			"Layotto", "",
 			[]string{"layotto.log"},
 			0,
-			"layotto window 0193577d-4980-801e-ac6c-3464756d7000 port 8080, 2 bytes\n" +
+			"layotto window 01a20600-4250-801e-ac34-64756d700000 port 8080, 2 bytes\n" +
 				"00000000  68 69                                             |hi|\n",
 			"lines in Layotto's format: 1; they name no connection, direction or order, so that no connection can be put together from them\n" +
 				"0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
@@ -193,7 +193,7 @@ func TestDecode(t *testing.T) {
         --conn is "1"; wanted an identifier like 9f0c6a1be3d2a417-2a
         --port is "65536"; wanted 0 to 65535
         --port is "x"; wanted 0 to 65535
-        --window is "w"; wanted an identifier like 0193577d-4980-801e-ac34-64756d700000
+        --window is "w"; wanted an identifier like 01a20600-4250-801e-ac34-64756d700000
 ` + hint,
 		},
 	} {

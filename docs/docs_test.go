@@ -1,0 +1,140 @@
+package docs_test
+
+import (
+	"encoding/binary"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"l4dump/docs"
+	"l4dump/strategy"
+)
+
+func TestSection(t *testing.T) {
+	text, err := docs.Section("SIDECAR.md", "## Metrics")
+	require.NoError(t, err)
+	require.Contains(t, text, "l4dump_sidecar_")
+	_, err = docs.Section("SIDECAR.md", "## Metric")
+	require.EqualError(t, err, `read document SIDECAR.md: no heading "## Metric"`)
+	_, err = docs.Section("NONE.md", "## Metrics")
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestRows(t *testing.T) {
+	for _, row := range []struct {
+		name, text string
+		want       [][]string
+	}{
+		{"empty", "", nil},
+		{"no table", "a | b\n", nil},
+		{"heading only", "| a |\n|---|\n", nil},
+		{"rows", "text\n\n| a | b |\n|---|--:|\n| `c` | d |\n| | e |\n\ntext", [][]string{{"`c`", "d"}, {"", "e"}}},
+		{"two tables", "| a |\n|---|\n| b |\n\n| c |\n|:--|\n| d |", [][]string{{"b"}, {"d"}}},
+	} {
+		t.Run(row.name, func(t *testing.T) { require.Equal(t, row.want, docs.Rows(row.text)) })
+	}
+}
+
+func TestCodes(t *testing.T) {
+	require.Nil(t, docs.Codes("none"))
+	require.Equal(t, []string{"a", "b c"}, docs.Codes("`a`, `b c` and `d"))
+}
+
+// texts calls read with each file of the project that a person may take an example from.
+func texts(t *testing.T, read func(name, text string)) {
+	t.Helper()
+	const root = ".."
+	require.NoError(t, filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "build" || strings.HasPrefix(d.Name(), ".") && name != root):
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		}
+		switch filepath.Ext(name) {
+		case ".go", ".md", ".yaml", ".json", ".txt", ".log", ".ndjson":
+		default:
+			if !strings.Contains(name, "testdata") {
+				return nil
+			}
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		read(name, string(text))
+		return nil
+	}))
+}
+
+// TestWindows has every identifier of a window in documents, comments, tests and fixtures: each is one that the plugin
+// makes.
+func TestWindows(t *testing.T) {
+	version8 := regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	found := 0
+	texts(t, func(name, text string) {
+		for _, id := range version8.FindAllString(text, -1) {
+			found++
+			b := [16]byte(uuid.MustParse(id))
+			window := strategy.Window{
+				Start:    int64(binary.BigEndian.Uint64(append([]byte{0, 0}, b[:6]...))) / 1000,
+				Interval: int64(binary.BigEndian.Uint16(b[6:]) & 0x0fff),
+			}
+			require.Equal(t, window.UUID(), b, "%s: %s ends or begins as no window does", name, id)
+			require.GreaterOrEqual(t, window.Interval, int64(strategy.MinInterval), "%s: %s", name, id)
+			require.LessOrEqual(t, window.Interval, int64(strategy.MaxInterval), "%s: %s", name, id)
+			require.Zero(t, window.Start%window.Interval, "%s: %s starts at no multiple of its interval", name, id)
+		}
+	})
+	require.Greater(t, found, 20)
+}
+
+// TestLinks has every link of the documents to a file or a heading of the project.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]+)?\)`)
+	found := 0
+	texts(t, func(name, text string) {
+		if filepath.Ext(name) != ".md" {
+			return
+		}
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(match[1], "://") {
+				continue
+			}
+			found++
+			target := name
+			if match[1] != "" {
+				target = filepath.Join(filepath.Dir(name), match[1])
+			}
+			b, err := os.ReadFile(target)
+			if err != nil {
+				_, err = os.Stat(target) // a folder
+			}
+			require.NoError(t, err, "%s: %s", name, match[0])
+			if match[2] != "" {
+				require.Contains(t, anchors(string(b)), match[2], "%s: %s", name, match[0])
+			}
+		}
+	})
+	require.Positive(t, found)
+}
+
+// anchors returns those of a document's headings, as GitHub makes them.
+func anchors(text string) (list []string) {
+	odd := regexp.MustCompile(`[^a-z0-9 _-]`)
+	for line := range strings.Lines(text) {
+		if heading := strings.TrimLeft(line, "#"); heading != line {
+			plain := odd.ReplaceAllString(strings.ToLower(strings.TrimSpace(heading)), "")
+			list = append(list, "#"+strings.ReplaceAll(plain, " ", "-"))
+		}
+	}
+	return list
+}
