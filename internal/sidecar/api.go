@@ -204,20 +204,27 @@ func (s *Server) putGlobal(w http.ResponseWriter, r *http.Request) {
 		problem.write(w)
 		return
 	}
-	s.setGlobal(w, (*Strategy)(&global))
+	release() // it is for bodies, not for the disk
+	s.setGlobal(w, r, (*Strategy)(&global))
 }
 
-func (s *Server) deleteGlobal(w http.ResponseWriter, _ *http.Request) { s.setGlobal(w, nil) }
+func (s *Server) deleteGlobal(w http.ResponseWriter, r *http.Request) { s.setGlobal(w, r, nil) }
 
-func (s *Server) setGlobal(w http.ResponseWriter, global *Strategy) {
-	record, err := s.store.set(global, writtenByAPI)
-	s.stateWritten(err)
+// setGlobal sets the strategy, which is in force at once, and waits for the disk, but not for long.
+func (s *Server) setGlobal(w http.ResponseWriter, r *http.Request, global *Strategy) {
+	record, change := s.store.set(global, writtenByAPI)
 	if global == nil {
 		s.log.Info("global strategy removed", "by", writtenByAPI)
 	} else {
 		s.log.Info("global strategy set", "by", writtenByAPI, "switch", string(global.Switch))
 	}
-	answer(w, view{global: record, persisted: err == nil}.globalMessage())
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.limits.persist)
+	defer cancel()
+	saved, err := s.store.await(ctx, change)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.stateWritten(fmt.Errorf("write state file: the disk has not answered for %v", s.options.limits.persist))
+	}
+	answer(w, view{global: record, persisted: saved}.globalMessage())
 }
 
 func (s *Server) getWindow(w http.ResponseWriter, _ *http.Request) {
@@ -324,7 +331,7 @@ func (s *Server) getReady(w http.ResponseWriter, _ *http.Request) {
 		ready.Details = append(ready.Details, "files: "+err.Error())
 	}
 	if !v.persisted {
-		ready.Details = append(ready.Details, "strategy: it is in force, but could not be written to the state file")
+		ready.Details = append(ready.Details, "strategy: it is in force, but is not written to the state file")
 	}
 	if s.file != nil {
 		if status := s.file.get(); status.Present && !status.Valid {

@@ -111,7 +111,7 @@ func (d *dumper) bootstrap(ctx context.Context) (result string, err error) {
 	return "bootstrap", d.files.append(staticFile, config.line)
 }
 
-// dump writes the configuration where it has changed or begins a file.
+// dump writes the configuration if it has changed or begins a file, and else that it has not.
 func (d *dumper) dump(ctx context.Context, window string) (result string, err error) {
 	text, err := d.admin.configDump(ctx)
 	if err != nil {
@@ -125,16 +125,17 @@ func (d *dumper) dump(ctx context.Context, window string) (result string, err er
 		return "", err
 	}
 	head := "[" + window + "]"
-	fresh, err := d.files.fresh(memDumpFile, len(head)+len(noChange))
+	err = d.files.appendLine(memDumpFile, func(first bool) [][]byte {
+		if !first && d.written && config.digest == d.last {
+			result = "unchanged"
+			return [][]byte{[]byte(head), []byte(noChange)}
+		}
+		result = "changed"
+		return [][]byte{[]byte(head), config.line}
+	})
 	if err != nil {
 		return "", err
 	}
-	if d.written && config.digest == d.last && !fresh {
-		return "unchanged", d.files.append(memDumpFile, []byte(head), []byte(noChange))
-	}
-	if err := d.files.append(memDumpFile, []byte(head), config.line); err != nil {
-		return "", err
-	}
 	d.last, d.written = config.digest, true
-	return "changed", nil
+	return result, nil
 }

@@ -1,14 +1,21 @@
 package sidecar
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -126,6 +133,80 @@ func TestConfigDumpBeginsEachFile(t *testing.T) {
 		require.Contains(t, first, `{"configs"`)
 	}
 	require.NotEqual(t, 10, strings.Count(c.read(memDumpFile), "\n"), "there was a rotation")
+}
+
+// A file that comes of age while a line is written does not begin with no_change.
+func TestConfigDumpAsTheFileComesOfAge(t *testing.T) {
+	admin := &envoyAdmin{base: "http://envoy", maxBytes: 1 << 20, client: &http.Client{Transport: roundTrip(
+		func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(envoyConfig(1, "tcp")))}, nil
+		})}}
+	for late := range 4 {
+		t.Run(strconv.Itoa(late), func(t *testing.T) {
+			dir := t.TempDir()
+			files := newFiles(t, dir, Rotation{MaxFileBytes: 1 << 20, MaxAge: time.Hour, MaxTotalBytes: 1 << 30}, func() time.Time { return epoch })
+			d := &dumper{admin: admin, files: files}
+			_, err := d.dump(t.Context(), "0")
+			require.NoError(t, err)
+			looks := 0
+			files.now = func() time.Time {
+				if looks++; looks > late {
+					return epoch.Add(time.Hour)
+				}
+				return epoch.Add(time.Hour - 1)
+			}
+			_, err = d.dump(t.Context(), "1")
+			require.NoError(t, err)
+			for name, text := range contents(t, dir) {
+				require.Contains(t, text[:strings.IndexByte(text, '\n')], `{"configs"`, name)
+			}
+		})
+	}
+}
+
+// A file that somebody takes away between the look at it and the write does not begin with no_change either.
+func TestConfigDumpOfAFileThatIsTakenAway(t *testing.T) {
+	dir := t.TempDir()
+	files := newFiles(t, dir, Rotation{MaxFileBytes: 1 << 20, MaxAge: time.Hour, MaxTotalBytes: 1 << 30}, time.Now)
+	line := func(first bool) [][]byte {
+		if first {
+			return [][]byte{[]byte("whole")}
+		}
+		require.NoError(t, os.Remove(filepath.Join(dir, memDumpFile)))
+		return [][]byte{[]byte(noChange)}
+	}
+	require.NoError(t, files.appendLine(memDumpFile, line))
+	require.NoError(t, files.appendLine(memDumpFile, line))
+	require.Equal(t, map[string]string{memDumpFile: "whole\n"}, contents(t, dir))
+}
+
+// roundTrip is an http.RoundTripper.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Envoy is asked less and less often: each time it writes all of its configuration.
+func TestBootstrapBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var asked []time.Duration
+		admin := &envoyAdmin{base: "http://envoy", client: &http.Client{Transport: roundTrip(
+			func(*http.Request) (*http.Response, error) {
+				asked = append(asked, time.Since(start))
+				return nil, errors.New("refused")
+			})}}
+		log := slog.New(slog.DiscardHandler)
+		d := &dumper{
+			admin: admin, retry: 5 * time.Second, metrics: newMetrics(&Server{}), bootstrapFailing: &incident{log: log},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 1000*time.Second)
+		defer cancel()
+		d.run(ctx)
+		require.Equal(t, []time.Duration{
+			0, 5 * time.Second, 15 * time.Second, 35 * time.Second, 75 * time.Second, 155 * time.Second, 315 * time.Second,
+			635 * time.Second, 955 * time.Second,
+		}, asked)
+	})
 }
 
 func TestConfigDumpFailures(t *testing.T) {

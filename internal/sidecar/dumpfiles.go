@@ -49,10 +49,12 @@ type dumpFiles struct {
 	folder   dumpFolder
 	changed  func(err error) // called where writing begins to fail, to fail otherwise, or (nil) to work again
 
-	mu    sync.Mutex
-	born  map[string]time.Time // of the files that this process has begun
-	err   error                // of the last write
-	total int64                // bytes of all dump files after the last write
+	mu   sync.Mutex           // held while the disk works
+	born map[string]time.Time // of the files that this process has begun
+
+	healthMu sync.Mutex // never held while the disk works, so that a disk that stalls delays nobody who asks
+	err      error      // of the last write
+	total    int64      // bytes of all dump files after the last write
 }
 
 // dumpFolder is the file system below the dump files' folder.
@@ -72,43 +74,40 @@ type appendFile interface {
 	Chmod(mode fs.FileMode) error
 }
 
-// append writes a line to the file name: its parts, which have no line break, one after the other. It writes the whole
-// line or nothing of it.
+// line returns the parts of a line, which have no line break; first says that it is the first one of its file.
+type line func(first bool) [][]byte
+
+// append writes a line of these parts to the file name.
 func (d *dumpFiles) append(name string, parts ...[]byte) error {
+	return d.appendLine(name, func(bool) [][]byte { return parts })
+}
+
+// appendLine writes a line to the file name, the whole line or nothing of it. line is asked while no other line can be
+// written, and asked again if the file turns out to be a new one.
+func (d *dumpFiles) appendLine(name string, line line) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err := d.write(name, append(parts, []byte{'\n'}))
+	total, err := d.write(name, line)
 	if errors.Is(err, errLineTooLong) {
 		return err // says nothing about the disk
 	}
+	d.healthMu.Lock()
 	before := d.err
 	d.err = err
+	if total >= 0 {
+		d.total = total
+	}
+	d.healthMu.Unlock()
 	if (before == nil) != (err == nil) || (err != nil && before.Error() != err.Error()) {
 		d.changed(err)
 	}
 	return err
 }
 
-// fresh reports whether a line of n bytes would be the first one of the file name.
-func (d *dumpFiles) fresh(name string, n int) (bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	files, err := d.folder.List()
-	if err != nil {
-		return false, fmt.Errorf("list dump files: %w", err)
-	}
-	for _, f := range files {
-		if f.Name() == name {
-			return f.Size() == 0 || d.due(f, int64(n)+1), nil
-		}
-	}
-	return true, nil
-}
-
-// health returns the error of the last write, and the bytes of all dump files.
+// health returns the bytes of all dump files and the error of the last write. It does not wait for the disk.
 func (d *dumpFiles) health() (int64, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.healthMu.Lock()
+	defer d.healthMu.Unlock()
 	return d.total, d.err
 }
 
@@ -145,40 +144,57 @@ func (d *dumpFiles) measure() error {
 	if err != nil {
 		return fmt.Errorf("list dump files: %w", err)
 	}
+	d.healthMu.Lock()
+	defer d.healthMu.Unlock()
 	d.total = totalBytes(files)
 	return nil
 }
 
-func (d *dumpFiles) write(name string, parts [][]byte) error {
-	n := int64(0)
-	for _, p := range parts {
-		n += int64(len(p))
-	}
-	if n > d.rotation.MaxFileBytes {
-		return fmt.Errorf("append %d bytes to %s: %w (%d bytes)", n, name, errLineTooLong, d.rotation.MaxFileBytes)
-	}
+// write writes a line and returns the bytes of all dump files then, -1 if they are not known.
+func (d *dumpFiles) write(name string, line line) (int64, error) {
+	at := d.now() // once: the file does not come of age between two looks at it
 	files, err := d.folder.List()
 	if err != nil {
-		return fmt.Errorf("list dump files: %w", err)
+		return -1, fmt.Errorf("list dump files: %w", err)
 	}
-	if i := slices.IndexFunc(files, func(f fs.FileInfo) bool { return f.Name() == name }); i < 0 {
+	i := slices.IndexFunc(files, func(f fs.FileInfo) bool { return f.Name() == name })
+	first := i < 0 || files[i].Size() == 0
+	if i < 0 {
 		delete(d.born, name)
-	} else if d.due(files[i], n) {
-		if files, err = d.rotate(name, files); err != nil {
-			return err
+	}
+	parts := line(first)
+	due := !first && d.due(files[i], lineBytes(parts), at)
+	if due {
+		parts = line(true)
+	}
+	n := lineBytes(parts)
+	if n > d.rotation.MaxFileBytes {
+		return -1, fmt.Errorf("append %d bytes to %s: %w (%d bytes)", n, name, errLineTooLong, d.rotation.MaxFileBytes)
+	}
+	if due {
+		if files, err = d.rotate(name, files, at); err != nil {
+			return -1, err
 		}
 	}
 	total, err := d.makeRoom(files, n)
 	if err != nil {
-		return err
+		return -1, err
 	}
-	written, err := d.appendTo(name, parts)
-	d.total = total + written
-	return err
+	written, err := d.appendTo(name, parts, line, at)
+	return total + written, err
+}
+
+// lineBytes returns the length of a line of these parts, with its end.
+func lineBytes(parts [][]byte) int64 {
+	n := int64(1)
+	for _, p := range parts {
+		n += int64(len(p))
+	}
+	return n
 }
 
 // due reports whether n more bytes are for a new file. An empty file is never rotated.
-func (d *dumpFiles) due(f fs.FileInfo, n int64) bool {
+func (d *dumpFiles) due(f fs.FileInfo, n int64, at time.Time) bool {
 	if f.Size() == 0 {
 		return false
 	}
@@ -186,13 +202,13 @@ func (d *dumpFiles) due(f fs.FileInfo, n int64) bool {
 	if !ok {
 		born = f.ModTime() // of a former process: its last line is the best that is known
 	}
-	old := d.now().Sub(born) >= d.rotation.MaxAge
+	old := at.Sub(born) >= d.rotation.MaxAge
 	return old || f.Size()+n > d.rotation.MaxFileBytes
 }
 
 // rotate moves the file name away and returns the list of files as it is then.
-func (d *dumpFiles) rotate(name string, files []fs.FileInfo) ([]fs.FileInfo, error) {
-	at := d.now().UTC()
+func (d *dumpFiles) rotate(name string, files []fs.FileInfo, at time.Time) ([]fs.FileInfo, error) {
+	at = at.UTC()
 	taken := func(to string) bool {
 		return slices.ContainsFunc(files, func(f fs.FileInfo) bool { return f.Name() == to })
 	}
@@ -234,7 +250,7 @@ func (d *dumpFiles) makeRoom(files []fs.FileInfo, n int64) (int64, error) {
 
 // appendTo returns how many bytes the file has more than before: 0 after an error, unless what was half written could
 // not be taken back. It is then ended with a line break before the next line.
-func (d *dumpFiles) appendTo(name string, parts [][]byte) (written int64, err error) {
+func (d *dumpFiles) appendTo(name string, parts [][]byte, line line, at time.Time) (written int64, err error) {
 	f, err := d.folder.Open(name)
 	if err != nil {
 		return 0, fmt.Errorf("open dump file: %w", err)
@@ -255,13 +271,14 @@ func (d *dumpFiles) appendTo(name string, parts [][]byte) (written int64, err er
 	}
 	size := info.Size()
 	if size == 0 {
-		d.born[name] = d.now()
+		d.born[name] = at
+		parts = line(true) // somebody may have taken the file away meanwhile
 	} else if torn, err := endsTorn(f, size); err != nil {
 		return 0, fmt.Errorf("read end of dump file: %w", err)
 	} else if torn {
 		parts = append([][]byte{{'\n'}}, parts...)
 	}
-	for _, p := range parts {
+	for _, p := range append(slices.Clip(parts), []byte{'\n'}) {
 		n, err := f.Write(p)
 		written += int64(n)
 		if err == nil {

@@ -109,12 +109,7 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode, owner *Owner
 	if err := removeStaleSocket(ctx, path); err != nil {
 		return nil, err
 	}
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		// On Linux bind takes the mode of the file from the socket. Elsewhere this does nothing, and the directory
-		// is to keep others out until the mode is set below.
-		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
-	}}
-	l, err := config.Listen(ctx, "unix", path)
+	l, err := bindUnix(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +122,16 @@ func listenUnix(ctx context.Context, path string, mode fs.FileMode, owner *Owner
 		return nil, errors.Join(fmt.Errorf("set mode of socket: %w", err), l.Close())
 	}
 	return l, nil
+}
+
+// bindUnix listens on a new socket of mode 0600. On Linux bind takes the mode of the file from the socket, whatever the
+// umask lets through. Elsewhere setting it does nothing, and the directory is to keep others out until listenUnix sets
+// the mode.
+func bindUnix(ctx context.Context, path string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
+	}}
+	return config.Listen(ctx, "unix", path)
 }
 
 func removeStaleSocket(ctx context.Context, path string) error {

@@ -16,31 +16,58 @@ type incident struct {
 	now   func() time.Time
 
 	mu     sync.Mutex
-	last   string
+	text   string // of the last report; empty is no error
+	said   string // that was logged last
 	logged time.Time
 }
 
+// report notes that something fails with err, or works. A change that comes within the pause is logged after it, by the
+// next report or flush, if it is still so then.
 func (i *incident) report(err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
 	i.mu.Lock()
-	before := i.last
-	if i.pause > 0 && text != before {
-		if now := i.now(); now.Sub(i.logged) < i.pause {
-			before = text // too soon to say
-		} else {
-			i.logged = now
-		}
-	}
-	i.last = text
+	i.text = text
+	say := i.due()
 	i.mu.Unlock()
-	switch text {
-	case before:
-	case "":
-		i.log.Info(i.ended)
-	default:
-		i.log.Error(i.failed, "error", text)
+	if say {
+		i.write(text)
 	}
+}
+
+// flush logs what the pause kept back, if the pause is over.
+func (i *incident) flush() {
+	i.mu.Lock()
+	text, say := i.text, i.due()
+	i.mu.Unlock()
+	if say {
+		i.write(text)
+	}
+}
+
+// due reports whether the last report is to be logged now, and takes it as logged. i.mu is held.
+func (i *incident) due() bool {
+	if i.text == i.said {
+		return false
+	}
+	if i.pause > 0 {
+		now := i.now()
+		if now.Sub(i.logged) < i.pause {
+			return false
+		}
+		i.logged = now
+	}
+	i.said = i.text
+	return true
+}
+
+// write logs without the lock: who reads the log may be slow.
+func (i *incident) write(text string) {
+	if text == "" {
+		i.log.Info(i.ended)
+		return
+	}
+	i.log.Error(i.failed, "error", text)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -27,47 +28,99 @@ func dialSidecar(t *testing.T, c *sidecar) net.Conn {
 	return conn
 }
 
-// The sidecar hangs up on who is slow, whatever part is late; the deadline of the test is much later.
+// The sidecar hangs up on who is slow, whichever part is late, after exactly the time that it grants.
 func TestSlowClients(t *testing.T) {
-	const patience = 50 * time.Millisecond
+	defaults := Options{}.withDefaults().limits
 	tests := []struct {
 		name, sent string
-		change     func(l *limits)
+		answered   bool // before it hangs up
+		want       time.Duration
 	}{
-		{"half a head", "GET /v1/state HTTP/1.1\r\nHost: loc", func(l *limits) { l.headerTimeout = patience }},
+		{name: "nothing", want: defaults.headerTimeout},
+		{name: "half a head", sent: "GET /v1/state HTTP/1.1\r\nHost: loc", want: defaults.headerTimeout},
 		{
-			"half a body", "PUT /v1/strategy/global HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{",
-			func(l *limits) { l.readTimeout = patience },
+			name: "half a body", sent: "PUT /v1/strategy/global HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{",
+			want: defaults.readTimeout,
 		},
-		{"nothing more", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", func(l *limits) { l.idleTimeout = patience }},
+		{name: "nothing more", sent: getState, answered: true, want: defaults.idleTimeout},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			c := start(t, func(o *Options) {
-				o.limits.headerTimeout, o.limits.readTimeout, o.limits.idleTimeout = time.Hour, time.Hour, time.Hour
-				tc.change(&o.limits)
+			synctest.Test(t, func(t *testing.T) {
+				_, pipes := startPiped(t, nil)
+				conn := pipes[0].dial(t)
+				ask(t, conn, tc.sent)
+				if tc.answered {
+					status, _ := answered(t, conn)
+					require.Equal(t, http.StatusOK, status)
+				}
+				require.Equal(t, tc.want, hungUp(t, conn))
 			})
-			conn := dialSidecar(t, c)
-			_, err := io.WriteString(conn, tc.sent)
-			require.NoError(t, err)
-			_, err = io.ReadAll(conn) // to its end
-			require.NoError(t, err, "it must hang up")
-			require.Equal(t, http.StatusOK, c.do(http.MethodGet, statePath, "").status)
 		})
 	}
 }
 
-// A drip of bytes does not keep a request alive.
+// A client that does not read its answer is hung up on, so that it holds neither a goroutine nor a place.
+func TestClientThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, pipes := startPiped(t, nil)
+		conn := pipes[0].dial(t)
+		ask(t, conn, "GET "+openAPIPath+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		synctest.Wait()
+		require.Len(t, c.server.slots, 1)
+		time.Sleep(c.server.options.limits.writeTimeout - time.Nanosecond)
+		synctest.Wait()
+		require.Len(t, c.server.slots, 1, "it is given its time")
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		require.Empty(t, c.server.slots)
+		_, err := conn.Read(make([]byte, 1))
+		require.Error(t, err, "it hung up")
+	})
+}
+
+// A drip of bytes does not keep a head alive.
 func TestSlowloris(t *testing.T) {
-	c := start(t, func(o *Options) { o.limits.headerTimeout = 50 * time.Millisecond })
-	conn := dialSidecar(t, c)
-	_, err := io.WriteString(conn, "GET /v1/state HTTP/1.1\r\n")
-	require.NoError(t, err)
-	for err == nil {
-		_, err = io.WriteString(conn, "X: y\r\n")
-		time.Sleep(time.Millisecond) // the drip; not what decides
+	synctest.Test(t, func(t *testing.T) {
+		c, pipes := startPiped(t, nil)
+		conn := pipes[0].dial(t)
+		start := time.Now()
+		_, err := io.WriteString(conn, "GET /v1/state HTTP/1.1\r\n")
+		for err == nil {
+			_, err = io.WriteString(conn, "X: y\r\n")
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.InDelta(t, c.server.options.limits.headerTimeout.Seconds(), time.Since(start).Seconds(), 0.25)
+	})
+}
+
+// Who is refused holds no connection.
+func TestRefusalsCloseTheConnection(t *testing.T) {
+	tests := []struct {
+		name, sent string
+		listener   int
+		status     int
+	}{
+		{name: "a page", sent: "GET /v1/state HTTP/1.1\r\nHost: x\r\nOrigin: http://evil\r\n\r\n", status: http.StatusForbidden},
+		{name: "a name", listener: 1, sent: "GET /v1/state HTTP/1.1\r\nHost: evil\r\n\r\n", status: http.StatusForbidden},
+		{name: "busy", sent: getState, status: http.StatusServiceUnavailable},
 	}
-	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "it hung up before the test's deadline")
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, pipes := startPiped(t, func(o *Options) { o.limits.requests = 1 })
+				if tc.name == "busy" {
+					c.server.slots <- struct{}{}
+				}
+				conn := pipes[tc.listener].dial(t)
+				ask(t, conn, tc.sent)
+				status, closes := answered(t, conn)
+				require.Equal(t, tc.status, status)
+				require.True(t, closes, "it says so")
+				require.Zero(t, hungUp(t, conn), "at once")
+			})
+		})
+	}
 }
 
 func TestHeaderLimit(t *testing.T) {
@@ -127,29 +180,87 @@ func TestConcurrencyLimits(t *testing.T) {
 	eventually(t, func() bool { return len(c.server.slots) == 0 && len(c.server.portraitSlots) == 0 })
 }
 
-func TestConnectionLimit(t *testing.T) {
-	c := start(t, func(o *Options) { o.limits.connections = 2 })
-	ask := func(conn net.Conn) {
-		_, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.NoError(t, err)
+// Connections that wait for their next request, for their first one, or for the rest of a head keep nobody out, however
+// many they are: polls and FORCE_OFF come in on either listener, at once.
+func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
+	tests := []struct {
+		name, sent string
+		answered   bool
+	}{
+		{name: "asked before", sent: getState, answered: true},
+		{name: "never asked"},
+		{name: "half a head", sent: "GET /v1/state HTTP/1.1\r\nX: "},
 	}
-	answered := func(conn net.Conn) {
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
+	for _, tc := range tests {
+		for listener, name := range []string{"socket", "tcp"} {
+			t.Run(tc.name+", "+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c, pipes := startPiped(t, nil)
+					start := time.Now()
+					most := c.server.options.limits.connections
+					var idle []net.Conn
+					for range most + 32 {
+						conn := pipes[listener].dial(t)
+						ask(t, conn, tc.sent)
+						if tc.answered {
+							answered(t, conn)
+						}
+						synctest.Wait()
+						idle = append(idle, conn)
+					}
+					conn := pipes[listener].dial(t)
+					ask(t, conn, getState)
+					status, _ := answered(t, conn)
+					require.Equal(t, http.StatusOK, status)
+					conn = pipes[listener].dial(t)
+					ask(t, conn, forceOff)
+					status, _ = answered(t, conn)
+					require.Equal(t, http.StatusOK, status)
+					require.Equal(t, "forced_off", c.server.view().reason.String())
+					require.Equal(t, start, time.Now())
+					// 32 and 2 connections took the places of the first ones; the others were left alone.
+					for i, conn := range idle {
+						want := io.EOF
+						if i >= 34 {
+							want = os.ErrDeadlineExceeded
+							require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Nanosecond)))
+						}
+						_, err := conn.Read(make([]byte, 1))
+						require.ErrorIs(t, err, want, "connection %d", i)
+					}
+				})
+			})
+		}
 	}
-	first, second, third := dialSidecar(t, c), dialSidecar(t, c), dialSidecar(t, c)
-	ask(first)
-	answered(first)
-	ask(second)
-	answered(second)
-	ask(third)
-	require.NoError(t, third.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
-	_, err := third.Read(make([]byte, 1))
-	require.ErrorContains(t, err, "timeout", "it waits for a place")
-	require.NoError(t, first.Close())
-	require.NoError(t, third.SetReadDeadline(time.Now().Add(deadline)))
-	answered(third)
+}
+
+// A connection with a request under way is never the one that makes room.
+func TestBusyConnectionsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, pipes := startPiped(t, func(o *Options) { o.limits.connections = 2 })
+		var busy []net.Conn
+		for range 2 {
+			conn := pipes[0].dial(t)
+			ask(t, conn, forceOff[:len(forceOff)-1])
+			busy = append(busy, conn)
+		}
+		synctest.Wait()
+		third := pipes[0].dial(t)
+		require.NoError(t, third.SetDeadline(time.Now().Add(time.Second)))
+		_, err := io.WriteString(third, getState)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it waits for a place")
+		require.NoError(t, third.SetDeadline(time.Time{}))
+		ask(t, busy[0], "}")
+		status, _ := answered(t, busy[0])
+		require.Equal(t, http.StatusOK, status)
+		ask(t, third, getState)
+		status, _ = answered(t, third)
+		require.Equal(t, http.StatusOK, status)
+		require.Zero(t, hungUp(t, busy[0]), "once it is idle it makes room")
+		ask(t, busy[1], "}")
+		status, _ = answered(t, busy[1])
+		require.Equal(t, http.StatusOK, status)
+	})
 }
 
 func TestClose(t *testing.T) {
@@ -178,24 +289,12 @@ func TestCloseWithRequestsThatHang(t *testing.T) {
 	require.NoError(t, c.server.Close())
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
+func TestEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	path := socketPath(t)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- Run(ctx, Options{Dir: t.TempDir(), Listen: []Endpoint{{Network: "unix", Address: path}}})
-	}()
-	client := newTestClient(t, Endpoint{Network: "unix", Address: path})
-	eventually(t, func() bool {
-		resp, err := client.Get("http://localhost" + healthPath)
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	server, err := Start(ctx, Options{Dir: t.TempDir(), Listen: []Endpoint{{Network: "unix", Address: socketPath(t)}}})
+	require.NoError(t, err)
 	cancel()
-	require.NoError(t, <-ended)
+	require.NoError(t, server.Wait())
 }
 
 func TestListenerThatFails(t *testing.T) {

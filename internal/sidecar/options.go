@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,6 +44,7 @@ type Options struct {
 	// For tests.
 	limits     limits
 	openFolder func(dir string) (dumpFolder, func() error, error)
+	listen     func(ctx context.Context, e Endpoint) (net.Listener, Endpoint, error)
 	writeState func(path string, data []byte) error
 }
 
@@ -52,9 +54,10 @@ type limits struct {
 	readTimeout   time.Duration // to read all of it
 	writeTimeout  time.Duration // to answer
 	idleTimeout   time.Duration // between requests
-	shutdown      time.Duration // for requests that are under way
+	shutdown      time.Duration // for requests that are under way, and then for writes to the disk
+	persist       time.Duration // that a request waits for the disk
 	headerBytes   int
-	connections   int // of each listener
+	connections   int // of each listener; one that is idle gives way to the next
 	requests      int // at a time
 	portraits     int // of them
 	strategies    int // of them, to set one
@@ -98,6 +101,11 @@ func (o Options) withDefaults() Options {
 		o.writeState = writeFileAtomically
 	}
 	orDefault(&o.SocketMode, DefaultSocketMode)
+	if o.listen == nil {
+		o.listen = func(ctx context.Context, e Endpoint) (net.Listener, Endpoint, error) {
+			return e.listen(ctx, o.SocketMode, o.SocketOwner)
+		}
+	}
 	orDefault(&o.UsageStaleAfter, DefaultUsageStaleAfter)
 	orDefault(&o.ReportStaleAfter, DefaultReportStaleAfter)
 	orDefault(&o.MaxPortraitBytes, DefaultMaxPortraitBytes)
@@ -110,6 +118,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.limits.writeTimeout, 30*time.Second)
 	orDefault(&o.limits.idleTimeout, 20*time.Second)
 	orDefault(&o.limits.shutdown, 3*time.Second)
+	orDefault(&o.limits.persist, time.Second)
 	orDefault(&o.limits.headerBytes, 32<<10)
 	orDefault(&o.limits.connections, 128)
 	orDefault(&o.limits.requests, 64)

@@ -22,15 +22,16 @@ import (
 // businessTypes are the types of portraits.
 var businessTypes = [...]string{"RPC", "CONFIGURATION", "STATE"}
 
-// PortHeader carries a portrait's port where the query does not.
+// PortHeader carries a portrait's port if the query does not.
 const PortHeader = "l4dump-port"
 
-// portraits takes one portrait a business type and window.
+// portraits takes one portrait per business type and window.
 type portraits struct {
 	files *dumpFiles
 
-	mu    sync.Mutex
-	taken map[portraitKey]time.Time // when the window gives way to the next one
+	mu      sync.Mutex
+	taken   map[portraitKey]time.Time // when the window gives way to the next one
+	writing map[portraitKey]bool      // that are on their way to the disk
 }
 
 type portraitKey struct {
@@ -43,20 +44,14 @@ func (p *portraits) accept(v view, businessType string, port int, body []byte) (
 	line := fmt.Appendf(nil, "[%s][%s][%d]", key.window, businessType, port)
 	line = append(line, body...)
 
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for k, next := range p.taken {
-		if !v.now.Before(next) {
-			delete(p.taken, k)
-		}
-	}
-	if _, taken := p.taken[key]; taken {
-		problem := newProblem(http.StatusConflict, ReasonDuplicate, "the window has a portrait of "+businessType+" already")
-		problem.Window = key.window
-		problem.RetryAfterSeconds = int64((v.message().Next.Sub(v.now) + time.Second - 1) / time.Second)
+	if problem := p.reserve(v, key); problem != nil {
 		return Portrait{}, problem
 	}
-	if err := p.files.append(portraitFile, line); err != nil {
+	err := p.files.append(portraitFile, line) // without the lock: the disk may stall
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.writing, key)
+	if err != nil {
 		// The error itself is in the log and in the status; it names paths, which are not the client's business.
 		detail := "the portrait could not be written"
 		if errors.Is(err, errLineTooLong) {
@@ -68,6 +63,32 @@ func (p *portraits) accept(v view, businessType string, port int, body []byte) (
 	}
 	p.taken[key] = v.message().Next
 	return Portrait{Window: key.window, Type: businessType, Port: port, Bytes: len(line) + 1}, nil
+}
+
+// reserve begins to write a portrait, or says why not.
+func (p *portraits) reserve(v view, key portraitKey) *Problem {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, next := range p.taken {
+		if !v.now.Before(next) {
+			delete(p.taken, k)
+		}
+	}
+	if _, taken := p.taken[key]; taken {
+		problem := newProblem(http.StatusConflict, ReasonDuplicate, "the window has a portrait of "+key.businessType+" already")
+		problem.Window = key.window
+		problem.RetryAfterSeconds = int64((v.message().Next.Sub(v.now) + time.Second - 1) / time.Second)
+		return problem
+	}
+	if p.writing[key] { // it may fail, so this one is no duplicate yet
+		problem := newProblem(http.StatusServiceUnavailable, ReasonBusy,
+			"another portrait of "+key.businessType+" is being written for the window")
+		problem.Window = key.window
+		problem.RetryAfterSeconds = 1
+		return problem
+	}
+	p.writing[key] = true
+	return nil
 }
 
 // portraitHead is how a portrait's line begins.

@@ -214,6 +214,9 @@ func TestConcurrentPortraits(t *testing.T) {
 	}
 	posts.Wait()
 	slices.Sort(statuses)
-	require.Equal(t, []int{http.StatusCreated, 409, 409, 409, 409, 409}, statuses)
+	require.Equal(t, http.StatusCreated, statuses[0])
+	for _, status := range statuses[1:] { // while the first one is written it is not known whether it will be
+		require.Contains(t, []int{http.StatusConflict, http.StatusServiceUnavailable}, status)
+	}
 	require.Equal(t, 1, strings.Count(c.read(portraitFile), "\n"))
 }

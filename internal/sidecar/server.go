@@ -14,8 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Server is a sidecar that runs.
@@ -65,15 +63,6 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// Run starts a sidecar and waits for its end, which is ctx's.
-func Run(ctx context.Context, options Options) error {
-	s, err := Start(ctx, options)
-	if err != nil {
-		return err
-	}
-	return s.Wait()
-}
-
 // Endpoints returns where it listens, with the ports that it got.
 func (s *Server) Endpoints() []Endpoint { return s.endpoints }
 
@@ -106,10 +95,10 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 	if s.store, err = openStore(o.StateFile, o.Now); err != nil {
 		return nil, err
 	}
-	s.store.write = o.writeState
+	s.store.write, s.store.written = o.writeState, s.stateWritten
 	s.reports = &reports{staleAfter: o.ReportStaleAfter, byName: make(map[string]polled)}
 	s.metrics = newMetrics(s)
-	writing := &incident{log: s.log, failed: "cannot write dump files; all else goes on", ended: "dump files are written again"}
+	writing := &incident{log: s.log, failed: "cannot write dump files; all else continues", ended: "dump files are written again"}
 	s.files = &dumpFiles{
 		rotation: o.Rotation, now: o.Now, folder: folder, born: make(map[string]time.Time),
 		changed: func(err error) {
@@ -123,7 +112,7 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 	if err := s.files.measure(); err != nil {
 		return nil, err
 	}
-	s.portraits = &portraits{files: s.files, taken: make(map[portraitKey]time.Time)}
+	s.portraits = &portraits{files: s.files, taken: make(map[portraitKey]time.Time), writing: make(map[portraitKey]bool)}
 	last, err := s.files.tail(portraitFile, int64(len(businessTypes))*(o.MaxPortraitBytes+maxHeadBytes))
 	if err != nil {
 		return nil, err
@@ -143,7 +132,6 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 		}
 		s.file = &strategyFile{
 			path: path, store: s.store, log: s.log, poll: o.limits.filePoll, quiet: o.limits.fileQuiet,
-			written: s.stateWritten,
 		}
 		s.file.load()
 	}
@@ -191,16 +179,18 @@ func (s *Server) listen(ctx context.Context) ([]net.Listener, error) {
 	mux := s.handler()
 	var listeners []net.Listener
 	for _, e := range s.options.Listen {
-		l, resolved, err := e.listen(ctx, s.options.SocketMode, s.options.SocketOwner)
+		l, resolved, err := s.options.listen(ctx, e)
 		if err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", e, err)
 		}
-		s.closers = append(s.closers, ignoreClosed(l))
+		limited := limitConnections(l, s.options.limits.connections)
+		s.closers = append(s.closers, ignoreClosed(limited))
 		s.endpoints = append(s.endpoints, resolved)
-		listeners = append(listeners, netutil.LimitListener(l, s.options.limits.connections))
+		listeners = append(listeners, limited)
 		s.servers = append(s.servers, &http.Server{
 			Handler:           s.guard(resolved, access, mux),
 			TLSConfig:         access.tls.Clone(),
+			ConnState:         limited.changed,
 			ReadHeaderTimeout: s.options.limits.headerTimeout,
 			ReadTimeout:       s.options.limits.readTimeout,
 			WriteTimeout:      s.options.limits.writeTimeout,
@@ -217,10 +207,10 @@ func (s *Server) listen(ctx context.Context) ([]net.Listener, error) {
 func (s *Server) run(ctx context.Context, listeners []net.Listener) {
 	defer close(s.done)
 	defer s.cancel()
-	var wait sync.WaitGroup
+	var serving sync.WaitGroup
 	failed := make(chan error, len(listeners))
 	for i, l := range listeners {
-		wait.Go(func() {
+		serving.Go(func() {
 			err := s.serve(i, l)
 			if !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("serve %s: %w", s.endpoints[i], err)
@@ -228,15 +218,19 @@ func (s *Server) run(ctx context.Context, listeners []net.Listener) {
 		})
 		s.log.Info("listening", "address", s.endpoints[i].String())
 	}
-	background, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	working, stop := context.WithCancel(ctx)
 	defer stop()
 	if s.file != nil {
-		wait.Go(func() { s.file.run(background) })
+		background.Go(func() { s.file.run(working) })
 	}
 	if s.dumper != nil {
-		wait.Go(func() { s.dumper.run(background) })
+		background.Go(func() { s.dumper.run(working) })
 	}
-	wait.Go(func() { s.keepState(background) })
+	background.Go(func() { s.sayLater(working) })
+	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSaving()
+	background.Go(func() { s.store.run(saving, s.options.limits.retry) })
 
 	select {
 	case <-ctx.Done():
@@ -244,8 +238,29 @@ func (s *Server) run(ctx context.Context, listeners []net.Listener) {
 	}
 	stop()
 	s.shutdown()
-	wait.Wait()
+	serving.Wait()
+	stopSaving() // after the last request, which may have set a strategy
+	if !s.waitFor(&background) {
+		s.err = errors.Join(s.err, errors.New("stop: a write to the disk does not end"))
+	}
 	s.err = errors.Join(s.err, s.release())
+}
+
+// waitFor waits for what writes to the disk, but not for ever. It reports whether all of it has ended.
+func (s *Server) waitFor(background *sync.WaitGroup) bool {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		background.Wait()
+	}()
+	patience := time.NewTimer(s.options.limits.shutdown)
+	defer patience.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-patience.C:
+		return false
+	}
 }
 
 func (s *Server) serve(i int, l net.Listener) error {
@@ -270,23 +285,21 @@ func (s *Server) shutdown() {
 	wait.Wait()
 }
 
-// keepState writes a strategy that the disk refused as soon as it takes it.
-func (s *Server) keepState(ctx context.Context) {
-	retry := time.NewTicker(s.options.limits.retry)
-	defer retry.Stop()
+// sayLater logs what an incident kept back, when its pause is over, even if nothing reports any more.
+func (s *Server) sayLater(ctx context.Context) {
+	tick := time.NewTicker(s.options.limits.retry)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-retry.C:
-			if tried, err := s.store.retry(); tried {
-				s.stateWritten(err)
-			}
+		case <-tick.C:
+			s.badReport.flush()
 		}
 	}
 }
 
-// stateWritten notes how writing the state file went. What counts is the last write, whose result may be here already.
+// stateWritten notes how writing the state file went. What counts is the last change, which may be on disk already.
 func (s *Server) stateWritten(err error) {
 	if _, persisted := s.store.get(); persisted {
 		err = nil

@@ -1,16 +1,19 @@
 package sidecar
 
-import "net/http"
+import (
+	"net/http"
+	"sync"
+)
 
 // slots bound how many requests of a kind are under way. Those that carry a body have slots of their own: clients that
 // send slowly keep neither polls nor health checks out, nor portraits a FORCE_OFF.
 type slots chan struct{}
 
-// take takes a slot at once, or is refused. what names the kind.
+// take takes a slot at once, or is refused. release gives it back; a second call does nothing. what names the kind.
 func (s slots) take(what string) (release func(), problem *Problem) {
 	select {
 	case s <- struct{}{}:
-		return func() { <-s }, nil
+		return sync.OnceFunc(func() { <-s }), nil
 	default:
 		problem := newProblem(http.StatusServiceUnavailable, ReasonBusy, "too many "+what+" at a time")
 		problem.RetryAfterSeconds = 1

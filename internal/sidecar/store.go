@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,23 +35,30 @@ type globalRecord struct {
 	FileDigest string `json:"file_sha256,omitempty"`
 }
 
-// store keeps the global strategy. What it returns is always the whole of one write.
+// store keeps the global strategy. What it returns is always the whole of one change. A change is in force at once; run
+// writes it to the disk, however long that takes.
 type store struct {
-	path  string
-	now   func() time.Time
-	write func(path string, data []byte) error
+	path    string
+	now     func() time.Time
+	write   func(path string, data []byte) error
+	written func(err error) // is told how each write went; not concurrently
 
-	mu        sync.Mutex
-	record    globalRecord
-	persisted bool
+	changed chan struct{} // wakes run
+
+	mu       sync.Mutex
+	record   globalRecord
+	changes  int           // of record since the start
+	tried    int           // how many of them a write has ended with
+	saved    int           // how many of them are on disk
+	progress chan struct{} // closed when a write has ended, and replaced
 }
 
-// openStore reads the state file at path, or starts with no global strategy where there is none. A damaged file is an
+// openStore reads the state file at path, or starts with no global strategy if there is none. A damaged file is an
 // error that names it, and is left as it is: what it forbade may matter, so a person decides.
 func openStore(path string, now func() time.Time) (*store, error) {
 	s := &store{
-		path: path, now: now, write: writeFileAtomically, persisted: true,
-		record: globalRecord{Version: storeVersion},
+		path: path, now: now, write: writeFileAtomically, written: func(error) {}, record: globalRecord{Version: storeVersion},
+		changed: make(chan struct{}, 1), progress: make(chan struct{}),
 	}
 	data, err := readFileLimited(path, maxStoreBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,75 +93,128 @@ func parseRecord(data []byte) (globalRecord, error) {
 	return r, nil
 }
 
-// get returns the last write, and whether it is on disk.
+// get returns the last change, and whether it is on disk.
 func (s *store) get() (globalRecord, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.record, s.persisted
+	return s.record, s.saved == s.changes
 }
 
-// set makes global the global strategy; nil is none. It applies even where the disk refuses it, since FORCE_OFF must
-// not depend on a free disk: the error then says so, and retry tries again.
-func (s *store) set(global *Strategy, by string) (globalRecord, error) {
+// set makes global the global strategy; nil is none. It is in force when set returns. change is for await.
+func (s *store) set(global *Strategy, by string) (r globalRecord, change int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.record
+	r = s.record
 	r.Revision++
 	r.Strategy, r.By, r.At = global, by, s.now().UTC().Round(0)
-	return r, s.replace(r)
+	s.replace(r)
+	return r, s.changes
 }
 
-// setFromFile is set for the content of the watched file, with its digest. It reports whether that was a new write.
-func (s *store) setFromFile(global Strategy, by, digest string) (bool, error) {
+// setFromFile is set for the content of the watched file, with its digest. It reports whether that was a change.
+func (s *store) setFromFile(global Strategy, by, digest string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.record.FileDigest == digest {
-		return false, nil
+		return false
 	}
 	r := s.record
 	r.Revision++
 	r.Strategy, r.By, r.At, r.FileDigest = &global, by, s.now().UTC().Round(0), digest
-	return true, s.replace(r)
+	s.replace(r)
+	return true
 }
 
-// removeFile notes that the watched file is gone: where by was the last to write, there is no global strategy then. It
-// reports whether that changed the record, and whether it removed the strategy.
-func (s *store) removeFile(by string) (changed, cleared bool, err error) {
+// removeFile notes that the watched file is gone: if by was the last to change the strategy, there is none then. It
+// reports whether it removed the strategy.
+func (s *store) removeFile(by string) (cleared bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.record
 	cleared = r.By == by && r.Strategy != nil
 	if !cleared && r.FileDigest == "" {
-		return false, false, nil
+		return false
 	}
 	r.FileDigest = ""
 	if cleared {
 		r.Revision++
 		r.Strategy, r.At = nil, s.now().UTC().Round(0)
 	}
-	return true, cleared, s.replace(r)
+	s.replace(r)
+	return cleared
 }
 
-// retry writes what the disk refused before. It reports whether there was something to write.
-func (s *store) retry() (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.persisted {
-		return false, nil
-	}
-	return true, s.replace(s.record)
-}
-
-func (s *store) replace(r globalRecord) error {
+// replace makes r the record. s.mu is held.
+func (s *store) replace(r globalRecord) {
 	r.Version = storeVersion
 	s.record = r
+	s.changes++
+	select {
+	case s.changed <- struct{}{}:
+	default: // run is to wake already
+	}
+}
+
+// await returns whether a change is on disk, as soon as a write has ended with it or with a later one: true or false.
+// It returns the error of ctx if that ends before.
+func (s *store) await(ctx context.Context, change int) (saved bool, err error) {
+	for {
+		s.mu.Lock()
+		tried, saved, progress := s.tried >= change, s.saved >= change, s.progress
+		s.mu.Unlock()
+		if tried {
+			return saved, nil
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// run writes each change to the disk, and what the disk refused again after each retry, until ctx ends: then once more.
+func (s *store) run(ctx context.Context, retry time.Duration) {
+	again := time.NewTicker(retry)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.flush()
+			return
+		case <-s.changed:
+		case <-again.C:
+		}
+		s.flush()
+	}
+}
+
+// flush writes the record, unless it is on disk. The lock is not held meanwhile: a disk that stalls delays no poll.
+func (s *store) flush() {
+	s.mu.Lock()
+	r, change, saved := s.record, s.changes, s.saved
+	s.mu.Unlock()
+	if saved == change {
+		return
+	}
+	err := s.save(r)
+	s.mu.Lock()
+	s.tried = change
+	if err == nil {
+		s.saved = change
+	}
+	close(s.progress)
+	s.progress = make(chan struct{})
+	s.mu.Unlock()
+	s.written(err)
+}
+
+func (s *store) save(r globalRecord) error {
 	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}
-	err = s.write(s.path, append(data, '\n'))
-	s.persisted = err == nil
-	if err != nil {
+	if err := s.write(s.path, append(data, '\n')); err != nil {
 		return fmt.Errorf("write state file: %w", err)
 	}
 	return nil

@@ -148,7 +148,7 @@ func TestStrategyThatCannotBeWritten(t *testing.T) {
 	require.False(t, set.Persisted)
 	require.Equal(t, "forced_off", c.state().Reason)
 	require.Equal(t, Ready{
-		Status: "degraded", Details: []string{"strategy: it is in force, but could not be written to the state file"},
+		Status: "degraded", Details: []string{"strategy: it is in force, but is not written to the state file"},
 	}, into[Ready](t, http.StatusOK, c.do(http.MethodGet, readyPath, "")))
 	require.Contains(t, c.do(http.MethodGet, metricsPath, "").body, "\nl4dump_sidecar_strategy_unwritten 1\n")
 	require.Empty(t, c.read("strategy.json"))

@@ -23,8 +23,6 @@ type strategyFile struct {
 	log   *slog.Logger
 	poll  time.Duration // how often it is read, whatever the file system tells
 	quiet time.Duration // how long a change rests before the file is read
-	// written is told how writing the state file went.
-	written func(err error)
 
 	mu     sync.Mutex
 	status StrategyFileStatus
@@ -107,23 +105,15 @@ func (f *strategyFile) load() {
 		return
 	}
 	f.judge(digest, StrategyFileStatus{Present: true, Valid: true})
-	changed, err := f.store.setFromFile(Strategy(global), f.by(), digest)
-	if changed {
+	if f.store.setFromFile(Strategy(global), f.by(), digest) {
 		f.log.Info("global strategy set", "by", f.by(), "switch", string(global.Switch))
-	}
-	if changed {
-		f.written(err)
 	}
 }
 
 func (f *strategyFile) removed() {
 	f.judge("", StrategyFileStatus{})
-	changed, cleared, err := f.store.removeFile(f.by())
-	if cleared {
+	if f.store.removeFile(f.by()) {
 		f.log.Info("global strategy removed with its file", "by", f.by())
-	}
-	if changed {
-		f.written(err)
 	}
 }
 
