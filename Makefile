@@ -96,6 +96,10 @@ check: build ## formatting, vet, linters, tidy modules, and builds for every pla
 	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/l4dump
 	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o /dev/null ./filter/wasm
 
+.PHONY: docs
+docs: ## write docs/USAGE.md
+	go test ./internal/command -run '^TestUsage$$' -update
+
 .PHONY: format
 format: ## format the code
 	$(GOFUMPT) -l -w .

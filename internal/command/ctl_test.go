@@ -248,15 +248,7 @@ func pollSidecar(t *testing.T, address, report string) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-func TestCtlHelpAndCompletion(t *testing.T) {
-	for _, args := range [][]string{{"ctl"}, {"ctl", "--help"}} {
-		code, stdout, stderr := runCommand("", args...)
-		require.Equal(t, 0, code)
-		require.Empty(t, stderr)
-		golden(t, "ctl.help.txt", stdout)
-	}
-	_, stdout, _ := runCommand("", "ctl", "set", "--help")
-	golden(t, "ctl-set.help.txt", stdout)
+func TestCtlCompletion(t *testing.T) {
 	for _, row := range []struct{ command, flag, want string }{
 		{"ctl set", "--switch", "ON\nOFF\nFORCE_OFF\n:4\n"},
 		{"ctl status", "--color", "auto\nalways\nnever\n:4\n"},

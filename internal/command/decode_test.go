@@ -218,13 +218,6 @@ func TestDecode(t *testing.T) {
 	require.Equal(t, map[string]string{dumpConn + ".downstream": "hello", dumpConn + ".upstream": "world\n"}, raw)
 }
 
-func TestDecodeHelp(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	require.Equal(t, 0, Run(nil, &stdout, &stderr, []string{"decode", "--help"}))
-	require.Empty(t, stderr.String())
-	golden(t, "decode.help.txt", stdout.String())
-}
-
 func TestDecodeCompletion(t *testing.T) {
 	for _, row := range []struct {
 		flag string

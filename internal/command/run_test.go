@@ -71,13 +71,6 @@ static_resources.listeners: want at least one listener
 	}
 }
 
-func TestRunHelp(t *testing.T) {
-	var stdout, stderr watched
-	require.Zero(t, Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "--help"}))
-	require.Empty(t, stderr.String())
-	golden(t, "run.help.txt", stdout.String())
-}
-
 // runFile is a configuration for the echo service at upstream. With lines there is a plugin that logs them for each
 // connection.
 func runFile(t *testing.T, upstream string, lines []string) string {

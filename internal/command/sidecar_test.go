@@ -21,13 +21,6 @@ func unixDialer(path string) func(ctx context.Context, network, address string) 
 	}
 }
 
-func TestSidecarHelp(t *testing.T) {
-	code, stdout, stderr := runCommand("", "sidecar", "--help")
-	require.Equal(t, 0, code)
-	require.Empty(t, stderr)
-	golden(t, "sidecar.help.txt", stdout)
-}
-
 func TestSidecarRefusals(t *testing.T) {
 	const hint = "Run 'l4dump sidecar --help' for the usage.\n"
 	dir := t.TempDir()
