@@ -117,7 +117,7 @@ func (c *sidecarProcess) usualCPU(readings int) float64 {
 	var last sidecar.UsageFigure
 	for range readings {
 		waitFor(c.t, "a new reading", func() bool {
-			now := c.state().Usage.CPU
+			now := c.status().Usage.CPU
 			isNew := last == (sidecar.UsageFigure{}) || now.Percent != last.Percent || now.AgeMillis < last.AgeMillis
 			last = now
 			return isNew

@@ -31,7 +31,7 @@ func TestPortraits(t *testing.T) {
 		p := start(t, s, c)
 		sidecar := newSidecar(t, address, "--envoy-admin", "http://"+p.admin)
 		sidecar.start()
-		recording := func() bool { return sidecar.state().Recording }
+		recording := func() bool { return sidecar.status().Recording }
 		waitFor(t, "the sidecar to know the plugin's strategy", recording)
 
 		static := sidecar.waitForLines("dump_static_conf.log", 1)
@@ -40,7 +40,7 @@ func TestPortraits(t *testing.T) {
 
 		sidecar.requirePortrait("RPC", `{"service": "cart",
 			"note": "two\nlines"}`)
-		window := sidecar.state().Window.ID
+		window := sidecar.status().Window.ID
 		require.Equal(t, []string{`[` + window + `][RPC][8080]{"service":"cart","note":"two\nlines"}`},
 			sidecar.lines("dump_portrait_data.log"))
 		dumps := sidecar.waitForLines("dump_mem_dump.log", 1)
@@ -57,7 +57,7 @@ func TestPortraits(t *testing.T) {
 		changed := schedule
 		changed.CPUMaxRate = 98.5
 		discovered.update(t, guardedConfig(changed, quickSidecar, `{}`))
-		waitFor(t, "the new configuration", func() bool { return sidecar.state().Strategy.CPUMaxRate == changed.CPUMaxRate })
+		waitFor(t, "the new configuration", func() bool { return sidecar.status().Strategy.CPUMaxRate == changed.CPUMaxRate })
 		sidecar.requirePortrait("CONFIGURATION", `"x"`)
 		dumps = sidecar.waitForLines("dump_mem_dump.log", 3)
 		require.NotEqual(t, first, configOf(t, dumps[2], window))

@@ -192,7 +192,7 @@ func (c *sidecarProcess) start() {
 		c.address = string(match[1]) // with the port that was bound
 		return true
 	})
-	waitFor(c.t, "the sidecar to measure", func() bool { return c.state().Usage != nil })
+	waitFor(c.t, "the sidecar to measure", func() bool { return c.status().Usage != nil })
 }
 
 // kill ends the sidecar as a crash does.
@@ -236,15 +236,15 @@ func (c *sidecarProcess) url() string {
 	return "http://" + c.address
 }
 
-// state returns what the plugin polls.
-func (c *sidecarProcess) state() sidecar.State {
+// status returns what a person asks.
+func (c *sidecarProcess) status() sidecar.Status {
 	c.t.Helper()
 	client, err := sidecar.NewClient(c.url(), sidecar.ClientOptions{})
 	require.NoError(c.t, err)
 	defer client.Close()
-	state, err := client.State(c.t.Context())
+	status, err := client.Status(c.t.Context())
 	require.NoError(c.t, err)
-	return state
+	return status
 }
 
 // ctl runs `l4dump ctl`, which must succeed, and returns what it says.

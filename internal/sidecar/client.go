@@ -98,13 +98,6 @@ func (c *Client) secure(transport *http.Transport, options ClientOptions) (err e
 // Close ends the connections that are kept for the next request.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// State returns what the plugin polls.
-func (c *Client) State(ctx context.Context) (State, error) {
-	var s State
-	err := c.do(ctx, http.MethodGet, statePath, nil, &s)
-	return s, err
-}
-
 // Status returns everything a person asks.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status

@@ -20,9 +20,6 @@ type Figure struct {
 	Taken time.Time
 }
 
-// Age returns how long before now the figure was taken.
-func (f Figure) Age(now time.Time) time.Duration { return now.Sub(f.Taken) }
-
 // String returns the percentage and its source, as "93.1% (cgroup2:/pod, throttled 10.0%)".
 func (f Figure) String() string {
 	if f.Throttled > 0 {
@@ -43,9 +40,6 @@ type Reading struct {
 	// Note says what was looked for and cannot be measured. It is empty if nothing was missing.
 	Note string
 }
-
-// Age returns how long before now the older of CPU and Memory was taken.
-func (r Reading) Age(now time.Time) time.Duration { return max(r.CPU.Age(now), r.Memory.Age(now)) }
 
 // String returns both figures, the scope and the note on one line.
 func (r Reading) String() string {

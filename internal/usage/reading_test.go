@@ -4,7 +4,6 @@ import (
 	"errors"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -19,14 +18,6 @@ func TestReadingString(t *testing.T) {
 	r.Note = "no pod"
 	require.Equal(t,
 		"cpu 100.0% (cgroup2:/pod, throttled 12.5%), memory 61.0% (host:/proc/meminfo), scope cgroup (no pod)", r.String())
-}
-
-func TestReadingAge(t *testing.T) {
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	r := Reading{CPU: Figure{Taken: now.Add(-2 * time.Second)}, Memory: Figure{Taken: now.Add(-time.Second)}}
-	require.Equal(t, 2*time.Second, r.CPU.Age(now))
-	require.Equal(t, time.Second, r.Memory.Age(now))
-	require.Equal(t, 2*time.Second, r.Age(now))
 }
 
 func TestParseScope(t *testing.T) {
