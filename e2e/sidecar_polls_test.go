@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/poll"
 	"l4dump/internal/sidecar"
-	"l4dump/strategy"
 )
 
 // goodState is the answer of a sidecar that has just measured an idle machine.
@@ -64,7 +64,7 @@ func (f *fakeSidecar) polled() []time.Time {
 func (f *fakeSidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	answer := f.answer
-	if r.URL.Path == strategy.StatePath {
+	if r.URL.Path == poll.StatePath {
 		f.polls = append(f.polls, time.Now())
 	}
 	f.mu.Unlock()

@@ -14,8 +14,9 @@ type connection struct {
 	plugin   *plugin
 	started  int64
 	selected strategy.Reason // with UnitConnections: why it is not recorded, or Recorded
-	opened   bool            // its open record is written
-	closed   bool            // its close record is written, or never will be
+	opened   bool            // its open record is accepted
+	written  bool            // one of its records is
+	closed   bool            // nothing more is heard of it
 	kept     uint64          // bytes of both directions
 	last     strategy.Reason // why it was not recorded, last
 	first    string          // who ended its stream first
@@ -36,10 +37,11 @@ func (c *connection) OnNewConnection() types.Action {
 	p := c.plugin
 	c.started = p.vm.Now()
 	p.vm.metrics.connectionsSeen++
-	c.last = p.decide(c.started)
+	d := p.decide(c.started, false)
+	c.last = d.Begin
 	if p.config.Capture.Unit == strategy.UnitConnections {
-		c.selected = c.last
-		c.header.Window = p.windowID
+		c.selected = d.Begin
+		c.header.Window = p.idOf(d.Window)
 	}
 	return types.ActionContinue
 }
@@ -73,7 +75,7 @@ func (c *connection) OnDownstreamClose(peer types.PeerType) {
 // OnStreamDone implements types.TcpContext.
 func (c *connection) OnStreamDone() { c.close("unknown") }
 
-// read takes size bytes of direction d, which data hands out, and records what it may. Allocation-free but for the
+// read takes size bytes of direction d, which data returns, and records what it may. Allocation-free but for the
 // connection's open record.
 func (c *connection) read(d record.Direction, data func(start, size int) ([]byte, error), size int, end bool) {
 	s := &c.streams[d]
@@ -100,25 +102,27 @@ func (c *connection) read(d record.Direction, data func(start, size int) ([]byte
 		if c.first == "" {
 			c.first = d.String()
 		}
-		c.writeEnd(d)
+		c.end(d)
 	}
 }
 
-// decide returns whether bytes of direction d are recorded now. The time is 0 where it is not needed.
+// decide returns whether bytes of direction d are recorded now. The time is 0 if it is not needed.
 func (c *connection) decide(d record.Direction) (now int64, reason strategy.Reason) {
 	p := c.plugin
 	capture := &p.config.Capture
 	switch {
-	case capture.Unit == strategy.UnitConnections && c.selected != strategy.Recorded:
+	case c.selected != strategy.Recorded:
 		return 0, c.selected
-	case p.reason != strategy.Recorded:
-		return 0, p.reason
+	case p.off != strategy.Recorded:
+		return 0, p.off
 	}
 	now = p.vm.Now()
-	if capture.Unit == strategy.UnitConnections {
-		reason = p.allowed(now)
-	} else if reason = p.decide(now); reason == strategy.Recorded {
-		c.header.Window = p.windowID
+	whole := capture.Unit == strategy.UnitConnections
+	decision := p.decide(now, whole)
+	if whole {
+		reason = decision.Continue
+	} else if reason = decision.Begin; reason == strategy.Recorded {
+		c.header.Window = p.idOf(decision.Window)
 	}
 	wanted := capture.Downstream
 	if d == record.Upstream {
@@ -130,16 +134,19 @@ func (c *connection) decide(d record.Direction) (now int64, reason strategy.Reas
 	return now, reason
 }
 
-// record writes the data records of a read and returns how many of its bytes they hold, and why not more.
+// record gives the sink the data of a read and returns how many of its bytes are kept, and why not more.
 func (c *connection) record(
 	d record.Direction, data func(start, size int) ([]byte, error), size int, now int64,
 ) (done int, reason strategy.Reason) {
 	p, capture := c.plugin, &c.plugin.config.Capture
 	c.header.Time = now
-	c.open()
+	if reason = c.open(); reason != strategy.Recorded {
+		return 0, reason
+	}
+	most := p.sink.payload()
 	var block []byte
 	for done < size {
-		n := min(size-done, p.payload)
+		n := min(size-done, most)
 		if limit := capture.MaxBytesPerConnection; limit > 0 {
 			left := limit - int64(c.kept) - int64(done)
 			if left <= 0 {
@@ -147,9 +154,9 @@ func (c *connection) record(
 			}
 			n = int(min(int64(n), left))
 		}
-		n = p.vm.allowance.take(capture, n, now)
+		n = p.vm.budget.Take(capture, &p.vm.spentUntil, n, now)
 		if n == 0 {
-			return done, strategy.Budget
+			return done, strategy.OverBudget
 		}
 		if len(block) == 0 {
 			var err error
@@ -159,95 +166,101 @@ func (c *connection) record(
 			}
 		}
 		n = min(n, len(block))
-		c.writeData(d, c.streams[d].seen+uint64(done), block[:n])
+		written, reason := p.sink.data(&c.header, d, c.streams[d].seen+uint64(done), block[:n])
+		if reason != strategy.Recorded {
+			return done, reason
+		}
+		c.count(written)
 		block = block[n:]
 		done += n
 	}
 	return done, strategy.Recorded
 }
 
-func (c *connection) writeData(d record.Direction, offset uint64, payload []byte) {
-	p := c.plugin
-	if p.config.Output.Format == strategy.FormatLayotto {
-		p.vm.line = record.AppendLayotto(p.vm.line[:0], c.header.Window, c.header.Port, payload)
-	} else {
-		p.vm.line = record.AppendData(p.vm.line[:0], &c.header, d, offset, payload)
-	}
-	c.write()
-}
-
-// open writes the connection's open record before its first other one. That is later than the connection's start, since
-// the peer's identity is known only then.
-func (c *connection) open() {
+// open gives the sink the connection's open record before its first other one. That is later than the connection's
+// start, since the peer's identity is known only then. It returns why the sink refuses it, or Recorded.
+func (c *connection) open() strategy.Reason {
 	if c.opened {
-		return
+		return strategy.Recorded
 	}
 	p := c.plugin
-	c.opened = true
-	p.vm.metrics.connectionsKept++
 	destination := property("destination", "address")
-	number := abi.Property("connection", "id")
-	proxyConn, known := uint64Of(number), len(number) == 8
-	c.header.Port = portOf(destination)
-	c.header.Conn = p.vm.nextConn()
-	if p.config.Output.Format == strategy.FormatLayotto {
-		return
+	if c.header.Conn.Number == 0 {
+		c.header.Port = portOf(destination)
+		c.header.Conn = p.vm.nextConn()
 	}
 	mtls := property("connection", "mtls")
 	open := record.Open{
-		Unit:      string(p.config.Capture.Unit),
-		Started:   c.started,
-		MTLS:      mtls != "" && mtls != "\x00",
-		ProxyConn: proxyConn, HasProxyConn: known,
+		Unit:        string(p.config.Capture.Unit),
+		Started:     c.started,
+		MTLS:        mtls != "" && mtls != "\x00",
 		Source:      property("source", "address"),
 		Destination: destination,
 		SNI:         property("connection", "requested_server_name"),
 		Peer:        property("connection", "uri_san_peer_certificate"),
+		Next:        string(p.config.Capture.NextFilter),
 	}
-	p.vm.line = record.AppendOpen(p.vm.line[:0], &c.header, &open)
-	c.writeAnyway()
+	if number := abi.Property("connection", "id"); len(number) == 8 {
+		open.ProxyConn, open.HasProxyConn = uint64Of(number), true
+	}
+	size, reason := p.sink.open(c, &open)
+	if reason != strategy.Recorded {
+		return reason
+	}
+	c.opened = true
+	c.countAnyway(size)
+	return strategy.Recorded
 }
 
-func (c *connection) writeEnd(d record.Direction) {
-	p := c.plugin
-	if !c.ledger() {
+func (c *connection) end(d record.Direction) {
+	if !c.due() {
 		return
 	}
-	p.vm.line = record.AppendEnd(p.vm.line[:0], &c.header, d, c.streams[d].seen)
-	c.writeAnyway()
+	if size, reason := c.plugin.sink.end(&c.header, d, c.streams[d].seen); reason == strategy.Recorded {
+		c.countAnyway(size)
+	}
 }
 
-// ledger makes ready for an end or close record, and reports whether one is due: for each connection with an open
-// record, which is written now for one that was selected whole and of which no byte has passed.
-func (c *connection) ledger() bool {
+// due makes ready for an end or close record, and reports whether one is due: for each connection with an open record,
+// which is written now for one that was selected whole and of which no byte has passed.
+func (c *connection) due() bool {
 	p := c.plugin
-	if p.config.Output.Format == strategy.FormatLayotto || p.hidden {
+	whole := p.config.Capture.Unit == strategy.UnitConnections && c.selected == strategy.Recorded
+	if !c.opened && !whole {
 		return false
 	}
-	now := p.vm.Now()
-	c.header.Time = now
-	whole := p.config.Capture.Unit == strategy.UnitConnections && c.selected == strategy.Recorded
-	if whole && p.allowed(now) == strategy.Recorded {
-		c.open()
+	c.header.Time = p.vm.Now()
+	if c.opened {
+		return p.sink.ready() == strategy.Recorded
 	}
-	return c.opened
+	return p.decide(c.header.Time, true).Continue == strategy.Recorded && c.open() == strategy.Recorded
 }
 
-// close writes the close record, once, and counts the connection.
+// lost takes bytes of direction d that the sink has accepted, and lost later, from what is kept. What is lost after the
+// close record is in the metrics only.
+func (c *connection) lost(d record.Direction, bytes uint64) {
+	s := &c.streams[d]
+	s.kept -= bytes
+	s.dropped[strategy.SinkLost] += bytes
+	c.plugin.vm.metrics.bytesLost += bytes
+}
+
+// close gives the sink the close record, once, and counts the connection.
 func (c *connection) close(by string) {
 	if c.closed {
 		return
 	}
 	c.closed = true
 	p := c.plugin
-	if c.ledger() {
+	if c.due() {
 		closed := record.Close{
 			By: by, Downstream: c.streams[record.Downstream].ledger(), Upstream: c.streams[record.Upstream].ledger(),
 		}
-		p.vm.line = record.AppendClose(p.vm.line[:0], &c.header, &closed)
-		c.writeAnyway()
+		if size, reason := p.sink.close(&c.header, &closed); reason == strategy.Recorded {
+			c.countAnyway(size)
+		}
 	}
-	if !c.opened && c.last != strategy.Recorded { // else it had no bytes: neither kept nor dropped
+	if !c.written && c.last != strategy.Recorded { // else it had no bytes: neither kept nor dropped
 		p.vm.metrics.connectionsDropped[c.last]++
 	}
 }
@@ -262,22 +275,30 @@ func (s *stream) ledger() record.Ledger {
 	return l
 }
 
-// writeAnyway logs a record that the ledger needs, budget or not. The budget pays for it afterwards.
-func (c *connection) writeAnyway() {
-	v := c.plugin.vm
-	v.allowance.owe(&c.plugin.config.Capture, len(v.line)/2)
-	c.write()
+// countAnyway counts a record that the ledger needs and that was written budget or not: the budget pays for it
+// afterwards.
+func (c *connection) countAnyway(size int) {
+	if size > 0 {
+		c.plugin.vm.budget.Owe(&c.plugin.config.Capture, size/2)
+		c.count(size)
+	}
 }
 
-// write logs the record in the VM's line.
-func (c *connection) write() {
-	v := c.plugin.vm
-	v.Log(c.plugin.level, v.line)
-	v.metrics.lines++
+// count counts a record that the sink has accepted.
+func (c *connection) count(size int) {
+	if size == 0 {
+		return
+	}
+	m := &c.plugin.vm.metrics
+	if !c.written {
+		c.written = true
+		m.connectionsKept++
+	}
+	m.lines++
 	c.header.Seq++
 }
 
-// portOf returns the port of an address "host:port", 0 where it has none.
+// portOf returns the port of an address "host:port", 0 if it has none.
 func portOf(address string) uint16 {
 	var port uint
 	digits := 0
@@ -300,15 +321,4 @@ func portOf(address string) uint16 {
 		digits++
 	}
 	return 0
-}
-
-// uint64Of reads a property of eight bytes, little-endian; 0 where it has another length.
-func uint64Of(b []byte) (n uint64) {
-	if len(b) != 8 {
-		return 0
-	}
-	for i, c := range b {
-		n |= uint64(c) << (8 * i)
-	}
-	return n
 }

@@ -596,7 +596,7 @@ func TestPortOf(t *testing.T) {
 func TestReadAllocatesNothing(t *testing.T) {
 	r := newRig(t, on(`"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0`, ``))
 	written := 0
-	r.vm.Log = func(_ abi.Level, message []byte) { written += len(message) }
+	r.vm.newest["recorder\x00root"].sink.(*logSink).write = func(_ abi.Level, line []byte) { written += len(line) }
 	c := r.streams[r.connect()].(*connection)
 	buffer := []byte(strings.Repeat("payload!", blockBytes/8))
 	data := func(start, size int) ([]byte, error) { return buffer[:min(size, len(buffer)-start)], nil }
@@ -611,7 +611,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			r := newRig(&testing.T{}, on(`"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0`, ``))
-			r.vm.Log = func(abi.Level, []byte) {}
+			r.vm.newest["recorder\x00root"].sink.(*logSink).write = func(abi.Level, []byte) {}
 			c := r.streams[r.connect()].(*connection)
 			buffer := make([]byte, size)
 			data := func(start, size int) ([]byte, error) { return buffer[start : start+size], nil }

@@ -5,7 +5,7 @@ import (
 	"l4dump/strategy"
 )
 
-// metrics are counted here and handed to the proxy on each tick, since a hostcall for each read would cost more than
+// metrics are counted here and given to the proxy on each tick, since a hostcall for each read would cost more than
 // the counting. As scraped their names begin with "l4dump_" (docs/OPERATIONS.md); Envoy's /stats puts "wasmcustom."
 // before.
 type metrics struct {
@@ -15,6 +15,7 @@ type metrics struct {
 	bytesSeen          uint64
 	bytesKept          uint64
 	bytesDropped       [strategy.Reasons]uint64
+	bytesLost          uint64 // by the sink, of those that were counted as kept
 	lines              uint64
 	polls              [pollResults]uint64
 
@@ -72,12 +73,13 @@ func gauge(name string) abi.Metric {
 // handIn gives the proxy what was counted, and what the configurations in use do at now. All VMs set the same gauges.
 func (v *vm) handIn(now int64) {
 	m := &v.metrics
+	m.settle()
 	for _, c := range m.counters {
 		c.metric.Add(*c.pending)
 		*c.pending = 0
 	}
 	if len(v.plugins) == 0 {
-		return // the VM in which a proxy tries a configuration ends while others go on
+		return // the VM in which a proxy tries a configuration ends while others continue
 	}
 	valid, window, fresh := true, false, false
 	var off [strategy.Reasons]bool
@@ -85,14 +87,11 @@ func (v *vm) handIn(now int64) {
 		if p.replacedAt != 0 {
 			continue
 		}
-		reason := p.decide(now)
-		off[reason] = true
+		d := p.decide(now, false)
+		off[d.Begin] = true
 		valid = valid && p.valid
-		if p.reason == strategy.Recorded {
-			_, open := strategy.WindowAt(now, p.effective)
-			window = window || open
-		}
-		fresh = fresh || p.sidecar != nil && !p.unwatched(now)
+		window = window || p.off == strategy.Recorded && d.Open
+		fresh = fresh || p.sidecar != nil && p.fresh(now)
 	}
 	m.gauges.valid.Set(asNumber(valid))
 	m.gauges.window.Set(asNumber(window))
@@ -102,6 +101,15 @@ func (v *vm) handIn(now int64) {
 			m.gauges.off[r].Set(asNumber(off[r]))
 		}
 	}
+}
+
+// settle takes what the sink has lost from what is counted as kept. The proxy's counters cannot go back: what was given
+// to them as kept already is settled with what is kept next.
+func (m *metrics) settle() {
+	lost := min(m.bytesLost, m.bytesKept)
+	m.bytesLost -= lost
+	m.bytesKept -= lost
+	m.bytesDropped[strategy.SinkLost] += lost
 }
 
 func asNumber(b bool) uint64 {

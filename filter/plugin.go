@@ -6,12 +6,13 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"l4dump/internal/abi"
+	"l4dump/internal/fault"
 	"l4dump/record"
 	"l4dump/strategy"
 )
 
-// A plugin looks at what does not come with the data, the log level, the sidecar and the metrics to hand in, on each
-// tick: every second, or more often where the sidecar is asked, so that all workers follow it soon.
+// On each tick a plugin looks at the sidecar, and gives the proxy the metrics: every second, or more often if the sidecar
+// is polled, so that all workers follow it soon.
 const (
 	maxTickMilliseconds = 1000
 	minTickMilliseconds = 50
@@ -26,31 +27,25 @@ type plugin struct {
 	name   string // title and root id: what a later configuration replaces
 	config strategy.Config
 	valid  bool // the configuration that was given last is the one in use
-	level  abi.Level
+	sink   sink
+	block  int // bytes to ask the proxy for at a time
 
 	replacedAt int64   // when a newer one of the name came, 0 while it is in use; it serves the connections it has
 	successor  *plugin // that newer one
 	borrowed   bool    // the configuration is the predecessor's, since this one's is not valid
 
-	payload int // bytes of payload that fit into a line
-	block   int // bytes to ask the proxy for at a time
-
-	// What the sidecar and the log level allow; refresh sets it.
-	effective strategy.Strategy // the merged one
-	reason    strategy.Reason   // why the strategy's switch keeps it off, or Recorded
-	hidden    bool              // the proxy would not write the lines
-	sidecar   *sidecar          // nil where the guard is off
-	fuse      strategy.Fuse
-	reading   uint64          // the sidecar's reading that the fuse has seen last, from 1
-	measured  int64           // when its usage was measured
-	stopped   strategy.Reason // why recording was said to have stopped, or Recorded
+	// What the sidecar allows; refresh sets it.
+	inputs   strategy.Inputs // of the decision, as far as they do not change with each read
+	off      strategy.Reason // why the strategy's switch keeps it off, or Recorded
+	sidecar  *sidecar        // nil if the guard is off
+	fuse     strategy.Fuse
+	reading  uint64          // the sidecar's reading that the fuse has seen last, from 1
+	measured int64           // when its usage was measured
+	stopped  strategy.Reason // why recording was said to have stopped, or Recorded
 
 	window   strategy.Window // the one that windowID is of
 	windowID record.UUID
 }
-
-// The parts of a log line that the proxy adds take linePrefixBytes, besides the names in it.
-const linePrefixBytes = 224
 
 // blockBytes is about how much of a read the plugin asks the proxy for at a time: less than a read can be (1 MiB), so
 // that a VM's memory stays small and the bytes stay in the processor's cache.
@@ -74,7 +69,7 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	switch {
 	case p.valid:
 		p.config = config
-		v.say(abi.LevelInfo, p.name, "configured: "+describe(&config)+", digest "+digest)
+		v.messages.say(abi.LevelInfo, p.name, "configured: "+describe(&config)+", digest "+digest)
 	case last != nil:
 		p.config, p.borrowed = last.config, true
 	default:
@@ -85,7 +80,7 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	}
 	p.use()
 	if err := abi.SetTickPeriod(p.tickMilliseconds()); err != nil {
-		v.Log(abi.LevelError, []byte("l4dump: set the tick period: "+err.Error()))
+		v.messages.log(abi.LevelError, "set the tick period: "+err.Error())
 	}
 	p.refresh()
 	return types.OnPluginStartStatusOK
@@ -99,64 +94,54 @@ func inert() strategy.Config {
 	return config
 }
 
-// read parses the configuration, and refuses line lengths that the proxy's own prefix does not leave room in. digest
-// tells configurations apart.
+// read parses the configuration. digest tells configurations apart.
 func (p *plugin) read(size int) (_ strategy.Config, digest string, _ error) {
 	text, err := abi.PluginConfiguration(size)
 	if err != nil {
-		return strategy.Config{}, "", strategy.Faults{{Message: "read the configuration: " + err.Error()}}
+		return strategy.Config{}, "", fault.Faults{{Message: "read the configuration: " + err.Error()}}
 	}
 	digest = record.Digest(text)
 	config, err := strategy.Parse(text)
 	if err != nil {
 		return strategy.Config{}, "", err
 	}
-	if least := p.proxyBytes() + record.MaxOpenBytes; config.Output.MaxLineBytes < least {
-		return strategy.Config{}, "", strategy.Faults{{
-			Path: "output.max_line_bytes",
-			Message: "want at least " + strconv.Itoa(least) + " with the names that the proxy puts before each line, got " +
-				strconv.Itoa(config.Output.MaxLineBytes),
-		}}
+	if err := checkLineBytes(&config.Output, p.nameBytes()); err != nil {
+		return strategy.Config{}, "", err
 	}
 	return config, digest, nil
 }
 
-// proxyBytes is how much of a log line the proxy takes.
-func (p *plugin) proxyBytes() int {
-	return linePrefixBytes + len(p.title) + len(property("plugin_root_id")) + len(property("plugin_vm_id"))
+// nameBytes is how much of a log line the proxy takes for names.
+func (p *plugin) nameBytes() int {
+	return len(p.title) + len(property("plugin_root_id")) + len(property("plugin_vm_id"))
 }
 
 // use sets what follows from p.config.
 func (p *plugin) use() {
-	room := p.config.Output.MaxLineBytes - p.proxyBytes()
-	p.level = levelOf(p.config.Output.Level)
-	p.payload = (room - record.MaxDataOverhead) / 2
-	if p.config.Output.Format == strategy.FormatLayotto {
-		p.payload = (room - record.LayottoOverhead) / 3
-	}
-	p.payload = max(p.payload-p.payload%record.HexTurn, record.HexTurn)
-	p.block = max(blockBytes-blockBytes%p.payload, p.payload)
-	p.vm.grow(room)
+	p.sink = newLogSink(&p.vm.Options, &p.config.Output, p.nameBytes())
+	payload := p.sink.payload()
+	p.block = max(blockBytes-blockBytes%payload, payload)
+	p.inputs = strategy.Inputs{Application: p.config.Strategy, Guarded: p.config.Guard == strategy.GuardSidecar}
 	p.sidecar = nil
-	if p.config.Guard == strategy.GuardSidecar {
+	if p.inputs.Guarded {
 		p.sidecar = p.vm.sidecar(p.config.Sidecar.Cluster)
 	}
 }
 
-// sayFaults logs every fault, once for the whole proxy, and once more where they come back after a valid configuration.
+// sayFaults logs every fault, once for the whole proxy, and once more if they come back after a valid configuration.
 // A proxy tries a new configuration in a VM of its own first, which cannot know whether the others have a valid one.
 func (p *plugin) sayFaults(err error) {
-	if !p.vm.first(p.name, err.Error()) {
+	if !p.vm.messages.first(p.name, err.Error()) {
 		return
 	}
-	faults, ok := err.(strategy.Faults) //nolint:errorlint // nothing wraps them, and errors.As would link reflection
+	faults, ok := err.(fault.Faults) //nolint:errorlint // nothing wraps them, and errors.As would link reflection
 	if !ok {
-		faults = strategy.Faults{{Message: err.Error()}}
+		faults = fault.Faults{{Message: err.Error()}}
 	}
-	for _, fault := range faults {
-		p.vm.Log(abi.LevelError, []byte("l4dump: configuration: "+record.Printable(fault.String())))
+	for _, each := range faults {
+		p.vm.messages.log(abi.LevelError, "configuration: "+each.String())
 	}
-	p.vm.Log(abi.LevelError, []byte("l4dump: the configuration is refused: the last valid one stays, or nothing is recorded if there is none"))
+	p.vm.messages.log(abi.LevelError, "the configuration is refused: the last valid one stays, or nothing is recorded if there is none")
 }
 
 // NewTcpContext implements types.PluginContext.
@@ -167,11 +152,11 @@ func (p *plugin) NewTcpContext(uint32) types.TcpContext {
 	return &connection{plugin: p}
 }
 
-// takeoverTime is how long a worker may go on giving new connections to a plugin that was replaced, in nanoseconds.
+// takeoverTime is how long a worker may continue to give new connections to a plugin that was replaced, in nanoseconds.
 const takeoverTime = 10_000_000_000
 
 // separate takes back that p was replaced: it still gets connections, so the newer plugin belongs to another listener,
-// and must not go on with p's configuration.
+// and must not continue with p's configuration.
 func (p *plugin) separate() {
 	other := p.successor
 	p.replacedAt, p.successor = 0, nil
@@ -180,7 +165,7 @@ func (p *plugin) separate() {
 		other.use()
 		other.refresh()
 	}
-	p.vm.say(abi.LevelWarn, p.name+"\x00name",
+	p.vm.messages.say(abi.LevelWarn, p.name+"\x00name",
 		"an older configuration of the same name is still in use: if two listeners have it, give each plugin a name of its own")
 }
 
@@ -195,6 +180,7 @@ func (p *plugin) OnTick() {
 		p.sayStopped(now)
 		p.sidecar.poll(p.vm, &p.config.Sidecar, now)
 	}
+	p.sink.flush()
 	p.vm.handIn(now)
 }
 
@@ -217,30 +203,30 @@ func (p *plugin) OnPluginDone() bool {
 			p.vm.newest[p.name] = other
 		}
 	}
+	p.sink.flush()
 	p.vm.handIn(p.vm.Now())
 	return true
 }
 
 // refresh looks at what does not come with the data.
 func (p *plugin) refresh() {
-	p.hidden = p.vm.LogLevel() > p.level
-	if p.sidecar == nil {
-		p.effective, p.reason = strategy.Merge(p.config.Strategy, nil)
-		return
+	if c := p.sidecar; c != nil {
+		c.load()
+		p.inputs.Global = c.state.Global
+		if p.reading != c.reading {
+			p.reading, p.measured = c.reading, c.measured
+			p.inputs.Usage = c.usage
+			applies, _ := strategy.Merge(p.config.Strategy, c.state.Global)
+			p.fuse.Read(c.usage, applies, p.config.Fuse)
+		}
 	}
-	c := p.sidecar
-	c.load()
-	p.effective, p.reason = strategy.Merge(p.config.Strategy, c.state.Global)
-	if p.reading != c.reading {
-		p.reading, p.measured = c.reading, c.measured
-		p.fuse.Read(c.usage, p.effective, p.config.Fuse)
-	}
+	_, p.off = strategy.Merge(p.config.Strategy, p.inputs.Global)
 }
 
 // sayStopped says once for the whole proxy that the sidecar has stopped recording, and that it goes on.
 func (p *plugin) sayStopped(now int64) {
 	text := ""
-	reason := p.allowed(now)
+	reason := p.decide(now, true).Continue
 	switch reason {
 	case p.stopped:
 		return
@@ -261,71 +247,43 @@ func (p *plugin) sayStopped(now int64) {
 		return
 	}
 	p.stopped = reason
-	p.vm.say(abi.LevelWarn, p.name+"\x00stopped", text)
+	p.vm.messages.say(abi.LevelWarn, p.name+"\x00stopped", text)
 }
 
-// unwatched reports whether a sidecar should report on the usage and none has, lately. Allocation-free.
-func (p *plugin) unwatched(now int64) bool {
-	if p.sidecar == nil {
-		return false
-	}
+// fresh reports whether the sidecar has reported on the usage, lately. Allocation-free.
+func (p *plugin) fresh(now int64) bool {
 	age := now - p.measured
-	return p.reading == 0 || age > p.config.Sidecar.StaleAfter.Nanoseconds() || age < -clockStep
+	return p.reading != 0 && age <= p.config.Sidecar.StaleAfter.Nanoseconds() && age >= -clockStep
 }
 
 // clockStep is how far ahead a reading may be, in nanoseconds; one that is further ahead is from before the clock was
 // set back.
 const clockStep = 1_000_000_000
 
-// allowed returns why nothing is recorded at now whether or not a window is open, or Recorded. Allocation-free.
-func (p *plugin) allowed(now int64) strategy.Reason {
-	switch {
-	case p.reason != strategy.Recorded:
-		return p.reason
-	case p.unwatched(now):
-		return strategy.UsageUnknown
-	case p.fuse.Reason() != strategy.Recorded:
-		return p.fuse.Reason()
-	case p.hidden:
-		return strategy.LogLevel
+// decide decides for now. begun says that the caller goes by Continue: without it, the sink, which is a hostcall away, is
+// asked only while a window is open. Allocation-free.
+func (p *plugin) decide(now int64, begun bool) strategy.Decision {
+	in := &p.inputs
+	in.Now, in.Fresh, in.Fuse, in.Sink = now, p.fresh(now), p.fuse.Reason(), strategy.Recorded
+	d := strategy.Decide(in)
+	if d.Begin == strategy.Recorded || begun && d.Continue == strategy.Recorded {
+		if in.Sink = p.sink.ready(); in.Sink != strategy.Recorded {
+			d = strategy.Decide(in)
+		}
 	}
-	return strategy.Recorded
+	return d
 }
 
-// decide returns why nothing is recorded at now, or Recorded; p.windowID is then the window's. Allocation-free.
-func (p *plugin) decide(now int64) strategy.Reason {
-	reason := p.allowed(now)
-	if reason == strategy.SwitchedOff || reason == strategy.ForcedOff {
-		return reason
+// idOf returns the identifier of a window. Allocation-free.
+func (p *plugin) idOf(w strategy.Window) record.UUID {
+	if w != p.window {
+		p.window, p.windowID = w, w.UUID()
 	}
-	window, open := strategy.WindowAt(now, p.effective)
-	if !open {
-		return strategy.WindowClosed
-	}
-	if window != p.window {
-		p.window, p.windowID = window, window.UUID()
-	}
-	return reason
+	return p.windowID
 }
 
-// property returns a property that the proxy has as text, "" where it has none.
+// property returns a property that the proxy has as text, "" if it has none.
 func property(path ...string) string { return string(abi.Property(path...)) }
-
-func levelOf(l strategy.Level) abi.Level {
-	switch l {
-	case strategy.LevelTrace:
-		return abi.LevelTrace
-	case strategy.LevelDebug:
-		return abi.LevelDebug
-	case strategy.LevelWarn, strategy.LevelWarning:
-		return abi.LevelWarn
-	case strategy.LevelError:
-		return abi.LevelError
-	case strategy.LevelCritical:
-		return abi.LevelCritical
-	}
-	return abi.LevelInfo
-}
 
 // describe sums a configuration up for the line that proves the plugin is there.
 func describe(c *strategy.Config) string {

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"encoding/binary"
 	"io"
 	"log"
 	"os"
@@ -37,6 +36,8 @@ type rig struct {
 	streams map[uint32]types.TcpContext // by the emulator's numbers
 	now     int64
 	level   abi.Level
+	title   string // the plugin's name; empty is none
+	number  []byte // the proxy's of each connection; empty is none
 	reset   func()
 }
 
@@ -61,7 +62,7 @@ func (s spyPlugin) NewTcpContext(id uint32) types.TcpContext {
 }
 
 func newRig(t *testing.T, config string) *rig {
-	r := &rig{t: t, now: windowStart, streams: map[uint32]types.TcpContext{}}
+	r := &rig{t: t, title: "recorder", number: []byte{42, 0, 0, 0, 0, 0, 0, 0}, now: windowStart, streams: map[uint32]types.TcpContext{}}
 	r.vm = New(Options{
 		Now:      func() int64 { return r.now },
 		Random:   func() uint64 { return testVM },
@@ -77,17 +78,20 @@ func newRig(t *testing.T, config string) *rig {
 
 // host makes a new emulator with another configuration around the same VM.
 func (r *rig) host(config string) {
-	id := binary.LittleEndian.AppendUint64(nil, 42)
 	options := proxytest.NewEmulatorOption().WithVMContext(spyVM{r.vm, r}).WithPluginConfiguration([]byte(config)).
-		WithProperty([]string{"plugin_name"}, []byte("recorder")).
 		WithProperty([]string{"plugin_root_id"}, []byte("root")).
 		WithProperty([]string{"plugin_vm_id"}, []byte("vm")).
 		WithProperty([]string{"source", "address"}, []byte("10.0.0.7:40112")).
 		WithProperty([]string{"destination", "address"}, []byte("10.0.0.8:8080")).
-		WithProperty([]string{"connection", "id"}, id).
 		WithProperty([]string{"connection", "mtls"}, []byte{1}).
 		WithProperty([]string{"connection", "requested_server_name"}, []byte("orders.example")).
 		WithProperty([]string{"connection", "uri_san_peer_certificate"}, []byte("spiffe://example/ns/demo"))
+	if r.title != "" {
+		options = options.WithProperty([]string{"plugin_name"}, []byte(r.title))
+	}
+	if len(r.number) > 0 {
+		options = options.WithProperty([]string{"connection", "id"}, r.number)
+	}
 	r.HostEmulator, r.reset = proxytest.NewHostEmulator(options)
 }
 

@@ -2,7 +2,7 @@ package filter
 
 import (
 	"l4dump/internal/abi"
-	"l4dump/record"
+	"l4dump/internal/poll"
 	"l4dump/strategy"
 )
 
@@ -24,7 +24,7 @@ func (r pollResult) String() string { return pollNames[r] }
 // maxStateBytes is the longest answer that is read.
 const maxStateBytes = 64 << 10
 
-// sidecar is what a VM knows of the sidecar behind one cluster. One VM at a time polls it, for all VMs of the
+// sidecar is what a VM knows of the sidecar that one cluster leads to. One VM at a time polls it, for all VMs of the
 // process: a lease in shared data says which. What it answers is shared data too.
 type sidecar struct {
 	cluster  string
@@ -34,13 +34,13 @@ type sidecar struct {
 	askedUntil int64
 
 	cas      uint32         // of the shared answer that state is from
-	state    strategy.State // the last answer; its global strategy stays in force while the sidecar is silent
+	state    poll.State     // the last answer; its global strategy stays in force while the sidecar is silent
 	usage    strategy.Usage // the last one that was measured
 	measured int64          // when it was, in nanoseconds since the Unix epoch
 	reading  uint64         // counts the answers with usage, so that each counts once for a fuse
 }
 
-// sidecar returns the sidecar behind cluster.
+// sidecar returns the sidecar that cluster leads to.
 func (v *vm) sidecar(cluster string) *sidecar {
 	c, ok := v.sidecars[cluster]
 	if !ok {
@@ -50,17 +50,17 @@ func (v *vm) sidecar(cluster string) *sidecar {
 	return c
 }
 
-// poll asks the sidecar where it is this VM's turn. Only within OnTick.
+// poll asks the sidecar if it is this VM's turn. Only within OnTick.
 func (c *sidecar) poll(v *vm, s *strategy.Sidecar, now int64) {
 	if now < c.askedUntil || !c.lease(now, s.PollInterval) {
 		return
 	}
 	headers := [][2]string{
 		{":method", "GET"},
-		{":path", strategy.StatePath},
+		{":path", poll.StatePath},
 		{":authority", "localhost"},
 		{"accept", "application/json"},
-		{strategy.ReportHeader, string(strategy.AppendReports(nil, v.reports(now)))},
+		{poll.ReportHeader, string(poll.AppendReports(nil, c.reports(v, now)))},
 	}
 	err := abi.HTTPCall(c.cluster, headers, uint32(s.Timeout), func(bodySize int) {
 		c.askedUntil = 0
@@ -88,8 +88,8 @@ func (c *sidecar) lease(now int64, interval strategy.Milliseconds) bool {
 	return abi.SetSharedData(c.leaseKey, until[:], cas) == nil
 }
 
-// answer shares what the sidecar answered, if it is worth it. Usage that is older than staleAfter is shared too: the
-// global strategy beside it is in force.
+// answer shares what the sidecar answered, if it can be read. Usage that is older than staleAfter is shared too: the
+// global strategy in it is in force.
 func (c *sidecar) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds) {
 	if status := abi.HTTPCallStatus(); status != "200" {
 		if status == "" {
@@ -108,7 +108,7 @@ func (c *sidecar) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds) 
 		c.result(v, pollInvalid, answer+" cannot be read", err.Error())
 		return
 	}
-	state, err := strategy.ParseState(body)
+	state, err := poll.ParseState(body)
 	if err != nil {
 		c.result(v, pollInvalid, answer+" is not the sidecar's", err.Error())
 		return
@@ -116,7 +116,7 @@ func (c *sidecar) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds) 
 	var received [8]byte
 	putUint64(&received, uint64(v.Now()))
 	_, cas, _ := abi.SharedData(c.stateKey)
-	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), cas) // where another VM was faster, its answer stays
+	_ = abi.SetSharedData(c.stateKey, append(received[:], body...), cas) // if another VM was faster, its answer stays
 	switch {
 	case !state.Measured:
 		c.result(v, pollUnmeasured, "the sidecar has not measured yet", "")
@@ -127,11 +127,11 @@ func (c *sidecar) answer(v *vm, bodySize int, staleAfter strategy.Milliseconds) 
 	}
 }
 
-// result counts a poll, and says what became of it where that is another thing than the last time. detail may differ
+// result counts a poll, and says what became of it if that is another thing than the last time. detail may differ
 // from poll to poll.
 func (c *sidecar) result(v *vm, r pollResult, what, detail string) {
 	v.metrics.polls[r]++
-	if !v.first(c.stateKey, what) {
+	if !v.messages.first(c.stateKey, what) {
 		return
 	}
 	level := abi.LevelWarn
@@ -144,16 +144,16 @@ func (c *sidecar) result(v *vm, r pollResult, what, detail string) {
 	if r != pollOK {
 		what += "; nothing is recorded without fresh figures"
 	}
-	v.Log(level, []byte("l4dump: "+record.Printable(what)))
+	v.messages.log(level, what)
 }
 
-// load takes over the shared answer where it is a new one.
+// load takes over the shared answer if it is a new one.
 func (c *sidecar) load() {
 	value, cas, err := abi.SharedData(c.stateKey)
 	if err != nil || cas == c.cas || len(value) < 8 {
 		return
 	}
-	state, err := strategy.ParseState(value[8:])
+	state, err := poll.ParseState(value[8:])
 	if err != nil { // it was parsed before it was shared
 		return
 	}
@@ -165,15 +165,26 @@ func (c *sidecar) load() {
 	}
 }
 
-// reports tells the sidecar what the configurations in use do.
-func (v *vm) reports(now int64) []strategy.Report {
-	reports := make([]strategy.Report, 0, len(v.plugins))
+// reports tells the sidecar what the configurations in use do: first those that it governs, since what does not fit is
+// left out.
+func (c *sidecar) reports(v *vm, now int64) []poll.Report {
+	var governed, others []poll.Report
 	for p := range v.plugins {
-		if p.replacedAt == 0 {
-			reports = append(reports, strategy.Report{
-				Plugin: p.title, Reason: p.decide(now).String(), Strategy: p.config.Strategy,
-			})
+		if p.replacedAt != 0 {
+			continue
 		}
+		r := poll.Report{
+			Plugin: p.title, Guard: poll.GuardOther, Reason: p.decide(now, false).Begin.String(), Strategy: p.config.Strategy,
+		}
+		switch p.sidecar {
+		case c:
+			r.Guard = poll.GuardSidecar
+			governed = append(governed, r)
+			continue
+		case nil:
+			r.Guard = poll.GuardOff
+		}
+		others = append(others, r)
 	}
-	return reports
+	return append(governed, others...)
 }

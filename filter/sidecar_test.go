@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 
 	"l4dump/internal/abi"
+	"l4dump/internal/poll"
 	"l4dump/record"
 	"l4dump/strategy"
 )
@@ -42,7 +43,7 @@ func TestPollRequest(t *testing.T) {
 			{":path", "/v1/state"},
 			{":authority", "localhost"},
 			{"accept", "application/json"},
-			{"l4dump-report", `[{"plugin":"recorder","reason":"usage_unknown","strategy":{"switch":"ON","interval":3600,"duration":3599,"cpu_max_rate":80,"mem_max_rate":70}}]`},
+			{"l4dump-report", `[{"plugin":"recorder","guard":"sidecar","reason":"usage_unknown","strategy":{"switch":"ON","interval":3600,"duration":3599,"cpu_max_rate":80,"mem_max_rate":70}}]`},
 		},
 		Trailers: [][2]string{},
 		Body:     []byte{},
@@ -279,9 +280,9 @@ func TestStaleAfterTheClockWasSetBack(t *testing.T) {
 	r.Tick()
 	r.answer("200", state(1, 1, 0, "null"))
 	r.Tick()
-	require.Equal(t, strategy.Recorded, p.allowed(r.now))
-	require.Equal(t, strategy.Recorded, p.allowed(r.now-second))
-	require.Equal(t, strategy.UsageUnknown, p.allowed(r.now-second-1))
+	require.Equal(t, strategy.Recorded, p.decide(r.now, true).Continue)
+	require.Equal(t, strategy.Recorded, p.decide(r.now-second, true).Continue)
+	require.Equal(t, strategy.UsageUnknown, p.decide(r.now-second-1, true).Continue)
 }
 
 // TestPollsDoNotPileUp has an answer that takes longer than a poll interval.
@@ -361,6 +362,51 @@ func TestLease(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			require.Equal(t, row.want, c.lease(row.now, 1000))
+		})
+	}
+}
+
+// TestReports has plugins of every kind in a VM: each sidecar is told which of them it governs, and those come first.
+func TestReports(t *testing.T) {
+	r := newRig(t, guarded)
+	start := func(name, config string) {
+		r.title = name
+		r.configure(config)
+	}
+	start("", guarded)
+	start("unguarded", on(``, ``))
+	start("elsewhere", strings.Replace(guarded, `"cluster":"sidecar"`, `"cluster":"other"`, 1))
+	application := r.vm.newest["recorder\x00root"].config.Strategy
+	short := r.vm.newest["unguarded\x00root"].config.Strategy
+	for _, row := range []struct {
+		cluster          string
+		governed, others []poll.Report
+	}{
+		{
+			"sidecar",
+			[]poll.Report{
+				{Plugin: "recorder", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application},
+				{Plugin: "", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application},
+			},
+			[]poll.Report{
+				{Plugin: "unguarded", Guard: poll.GuardOff, Reason: "recorded", Strategy: short},
+				{Plugin: "elsewhere", Guard: poll.GuardOther, Reason: "usage_unknown", Strategy: application},
+			},
+		},
+		{
+			"other",
+			[]poll.Report{{Plugin: "elsewhere", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application}},
+			[]poll.Report{
+				{Plugin: "recorder", Guard: poll.GuardOther, Reason: "usage_unknown", Strategy: application},
+				{Plugin: "", Guard: poll.GuardOther, Reason: "usage_unknown", Strategy: application},
+				{Plugin: "unguarded", Guard: poll.GuardOff, Reason: "recorded", Strategy: short},
+			},
+		},
+	} {
+		t.Run(row.cluster, func(t *testing.T) {
+			got := r.vm.sidecars[row.cluster].reports(r.vm, r.now)
+			require.ElementsMatch(t, row.governed, got[:len(row.governed)])
+			require.ElementsMatch(t, row.others, got[len(row.governed):])
 		})
 	}
 }

@@ -19,7 +19,7 @@ type Options struct {
 	Now      func() int64                          // nanoseconds since the Unix epoch
 	Random   func() uint64                         // makes connection identifiers unique
 	LogLevel func() abi.Level                      // the level from which the proxy writes lines
-	Log      func(level abi.Level, message []byte) // must not keep message
+	Log      func(level abi.Level, message []byte) // writes a line; must not keep message
 }
 
 // ProxyOptions are the ones that the proxy gives.
@@ -35,20 +35,23 @@ type vm struct {
 	id          uint64 // drawn at random; part of every connection's identifier
 	connections uint64 // counts all of them
 	metrics     metrics
-	allowance   allowance
+	messages    messages
+	budget      strategy.Budget
+	spentUntil  sharedNumber        // the shared part of the budget
 	sidecars    map[string]*sidecar // by cluster
 	plugins     map[*plugin]bool    // all
 	newest      map[string]*plugin  // by name
-	line        []byte              // scratch: a record is built here
 }
 
 // New returns the context to give to abi.Run.
 func New(o Options) types.VMContext {
 	return &vm{
-		Options:  o,
-		sidecars: map[string]*sidecar{},
-		plugins:  map[*plugin]bool{},
-		newest:   map[string]*plugin{},
+		Options:    o,
+		messages:   messages{o.Log},
+		spentUntil: sharedNumber{key: "l4dump/spent_until"},
+		sidecars:   map[string]*sidecar{},
+		plugins:    map[*plugin]bool{},
+		newest:     map[string]*plugin{},
 	}
 }
 
@@ -64,29 +67,7 @@ func (v *vm) OnVMStart(int) types.OnVMStartStatus {
 
 // NewPluginContext implements types.VMContext.
 func (v *vm) NewPluginContext(uint32) types.PluginContext {
-	return &plugin{vm: v, reason: strategy.SwitchedOff}
-}
-
-// say logs text, which is ASCII without line breaks, once for the whole proxy: the first VM to come does it. key tells
-// what the text is about; the next different text about it is said again.
-func (v *vm) say(level abi.Level, key, text string) {
-	if v.first(key, text) {
-		v.Log(level, []byte("l4dump: "+text))
-	}
-}
-
-// first reports whether text is news about key for the whole proxy: no VM has come with it since another text.
-func (v *vm) first(key, text string) bool {
-	key = "l4dump/said/" + key
-	last, cas, err := abi.SharedData(key)
-	return (err != nil || string(last) != text) && abi.SetSharedData(key, []byte(text), cas) == nil
-}
-
-// grow makes room for a record of n bytes in v.line.
-func (v *vm) grow(n int) {
-	if cap(v.line) < n {
-		v.line = make([]byte, 0, n)
-	}
+	return &plugin{vm: v, off: strategy.SwitchedOff}
 }
 
 // nextConn returns the identifier of a new connection.

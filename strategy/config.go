@@ -7,7 +7,7 @@ package strategy
 type Config struct {
 	Strategy Strategy // the application's strategy
 	Guard    Guard
-	Sidecar  Sidecar // used where Guard is GuardSidecar
+	Sidecar  Sidecar // used if Guard is GuardSidecar
 	Fuse     FuseConfig
 	Capture  Capture
 	Output   Output
@@ -22,7 +22,7 @@ const (
 	GuardOff     Guard = "off"     // nobody: the limits are not applied
 )
 
-// Sidecar is how the sidecar is asked.
+// Sidecar is how the sidecar is polled.
 type Sidecar struct {
 	Cluster      string // Envoy's cluster that leads to it
 	PollInterval Milliseconds
@@ -46,6 +46,17 @@ const (
 	UnitConnections Unit = "connections" // the connections born while a window is open, from byte 0 to their close
 )
 
+// NextFilter is the filter after the plugin, as whoever configures it says. It tells readers whether bytes may stand in a
+// recording twice (docs/FORMAT.md). Empty is that nobody said.
+type NextFilter string
+
+// The next filters.
+const (
+	NextTCPProxy              NextFilter = "tcp_proxy"
+	NextHTTPConnectionManager NextFilter = "http_connection_manager"
+	NextOther                 NextFilter = "other"
+)
+
 // Capture is what is recorded of the traffic, and how much of it. A limit of 0 is none.
 type Capture struct {
 	Unit                  Unit
@@ -54,6 +65,7 @@ type Capture struct {
 	MaxBytesPerSecond     int64 // of payload, for the whole proxy process
 	MaxLinesPerSecond     int64 // of records, for the whole proxy process
 	MaxBytesPerConnection int64 // of payload, both directions together
+	NextFilter            NextFilter
 }
 
 // Format is the dialect of the lines.
@@ -113,7 +125,7 @@ const (
 	MaxFuseReadings = 100
 )
 
-// pollsUntilStale is how many polls the default of Sidecar.StaleAfter waits for, where that is more than 5 s.
+// pollsUntilStale is how many polls the default of Sidecar.StaleAfter waits for, if that is more than 5 s.
 const pollsUntilStale = 5
 
 // DefaultConfig is the configuration of an empty object: Layotto's defaults, and off.

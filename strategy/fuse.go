@@ -7,7 +7,7 @@ type Usage struct {
 }
 
 // Fuse stops recording while CPU or memory is at its limit. It has hysteresis, so that usage around a limit does not
-// make it flap. The zero Fuse is closed: recording goes on.
+// make it flap. The zero Fuse is closed: recording continues.
 type Fuse struct {
 	reason Reason
 	good   int // readings in a row under the limits, while open
@@ -16,20 +16,19 @@ type Fuse struct {
 // Reason returns why the fuse is open, CPULimit or MemoryLimit, or Recorded.
 func (f *Fuse) Reason() Reason { return f.reason }
 
-// Read takes a new reading. The fuse opens where usage is at its limit or
-// over it. It closes again when both are c.Margin points under their limits, or after c.Readings readings in a row
-// under the limits.
+// Read takes a new reading. The fuse opens if usage is at its limit or over it. It closes again when both are c.Margin
+// points under their limits, or after c.Readings readings in a row under the limits.
 func (f *Fuse) Read(u Usage, s Strategy, c FuseConfig) {
-	switch {
-	case u.CPU >= s.CPUMaxRate:
-		f.reason, f.good = CPULimit, 0
-	case u.Memory >= s.MemMaxRate:
-		f.reason, f.good = MemoryLimit, 0
-	case f.reason != Recorded:
-		f.good++
-		clear := u.CPU <= s.CPUMaxRate-c.Margin && u.Memory <= s.MemMaxRate-c.Margin
-		if clear || f.good >= c.Readings {
-			*f = Fuse{}
-		}
+	if reason := u.over(&s); reason != Recorded {
+		*f = Fuse{reason: reason}
+		return
+	}
+	if f.reason == Recorded {
+		return
+	}
+	f.good++
+	clear := u.CPU <= s.CPUMaxRate-c.Margin && u.Memory <= s.MemMaxRate-c.Margin
+	if clear || f.good >= c.Readings {
+		*f = Fuse{}
 	}
 }

@@ -3,30 +3,54 @@ package strategy
 // Reason is why bytes are not recorded, or Recorded.
 type Reason uint8
 
-// The reasons. Their names stand in close records and in the names of metrics.
+// The reasons. Their names stand in close records and in the names of metrics. They stand in their order: if several
+// apply, the first is the reason that is given.
 const (
-	Recorded        Reason = iota
-	SwitchedOff            // the strategy's switch is off
-	ForcedOff              // the global strategy forces it off
-	WindowClosed           // no sampling window is open
-	UsageUnknown           // the sidecar has not reported, or too long ago
-	CPULimit               // CPU usage is at its limit
-	MemoryLimit            // memory usage is at its limit
-	OtherDirection         // the direction is not captured
-	ConnectionLimit        // the connection has had its bytes
-	Budget                 // the process has had its bytes or lines of this second
-	LogLevel               // the proxy's log level hides the lines
-	Unreadable             // the proxy did not hand the bytes over
-	Reasons                // the number of reasons
+	Recorded Reason = iota
+
+	// The lasting ones, which keep a whole plugin from recording.
+	ForcedOff    // the global strategy forces it off
+	SwitchedOff  // the strategy's switch is off
+	WindowClosed // no sampling window is open
+	UsageUnknown // the sidecar has not reported, or too long ago
+	CPULimit     // CPU usage is at its limit
+	MemoryLimit  // memory usage is at its limit
+	LogLevel     // the proxy's log level hides the lines
+
+	// Those of single bytes.
+	OtherDirection  // the direction is not captured
+	ConnectionLimit // the connection has had its bytes
+	OverBudget      // the process has had its bytes or lines of this second
+	Unreadable      // the proxy did not give the bytes
+	QueueFull       // the sink's queue has no room
+	SinkLost        // the sink took the bytes and lost them
+
+	Reasons // the number of reasons
 )
 
 var reasonNames = [Reasons]string{
-	"recorded", "switch_off", "forced_off", "window_closed", "usage_unknown", "cpu", "memory",
-	"direction", "connection_limit", "budget", "log_level", "unreadable",
+	Recorded: "recorded", ForcedOff: "forced_off", SwitchedOff: "switch_off", WindowClosed: "window_closed",
+	UsageUnknown: "usage_unknown", CPULimit: "cpu", MemoryLimit: "memory", LogLevel: "log_level",
+	OtherDirection: "direction", ConnectionLimit: "connection_limit", OverBudget: "budget", Unreadable: "unreadable",
+	QueueFull: "queue", SinkLost: "sink",
 }
 
 // String returns the reason's name, a word of lower-case letters and '_'.
 func (r Reason) String() string { return reasonNames[r] }
 
+// ReasonOf returns the reason with a name. ok is false if there is none.
+func ReasonOf(name string) (_ Reason, ok bool) {
+	for r, each := range reasonNames {
+		if each == name {
+			return Reason(r), true
+		}
+	}
+	return Recorded, false
+}
+
 // Lasting reports whether r keeps a whole plugin from recording, rather than single bytes.
-func (r Reason) Lasting() bool { return r >= SwitchedOff && r <= MemoryLimit || r == LogLevel }
+func (r Reason) Lasting() bool { return r >= ForcedOff && r <= LogLevel }
+
+// Distance is how far recording is off, from 0 for Recorded: the reason of the least distance stands for several
+// plugins.
+func (r Reason) Distance() int { return int(Reasons-r) % int(Reasons) }

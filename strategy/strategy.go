@@ -1,5 +1,7 @@
 package strategy
 
+import "strconv"
+
 // Switch turns recording on or off.
 type Switch string
 
@@ -37,4 +39,19 @@ func Merge(application Strategy, global *Strategy) (Strategy, Reason) {
 		return *global, Recorded
 	}
 	return application, SwitchedOff
+}
+
+// AppendJSON appends the strategy as the JSON object that ParseStrategy reads, and returns the extended slice.
+func (s Strategy) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"switch":"`...)
+	dst = append(dst, s.Switch...)
+	dst = append(dst, `","interval":`...)
+	dst = strconv.AppendInt(dst, s.Interval, 10)
+	dst = append(dst, `,"duration":`...)
+	dst = strconv.AppendInt(dst, s.Duration, 10)
+	dst = append(dst, `,"cpu_max_rate":`...)
+	dst = strconv.AppendFloat(dst, s.CPUMaxRate, 'f', -1, 64)
+	dst = append(dst, `,"mem_max_rate":`...)
+	dst = strconv.AppendFloat(dst, s.MemMaxRate, 'f', -1, 64)
+	return append(dst, '}')
 }

@@ -16,7 +16,7 @@ import (
 	"l4dump/bench/internal/command"
 	"l4dump/bench/internal/process"
 	"l4dump/bench/internal/report"
-	"l4dump/strategy"
+	"l4dump/internal/poll"
 )
 
 func main() {
@@ -174,7 +174,7 @@ func (c *client) pollFor(ctx context.Context, duration, interval time.Duration) 
 		case <-end:
 			return nil
 		case <-ticks:
-			if err := c.get(ctx, strategy.StatePath); err != nil {
+			if err := c.get(ctx, poll.StatePath); err != nil {
 				return fmt.Errorf("poll the sidecar: %w", err)
 			}
 		}

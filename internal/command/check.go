@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"sigs.k8s.io/yaml"
 
+	"l4dump/internal/fault"
 	"l4dump/internal/proxy"
 	"l4dump/strategy"
 )
@@ -202,9 +203,9 @@ func (r *checkReport) plugin(path string, text []byte) {
 	if err == nil && config.Guard == strategy.GuardSidecar {
 		r.asked = append(r.asked, finding{joinPath(path, "sidecar.cluster"), config.Sidecar.Cluster})
 	}
-	var faults strategy.Faults
+	var faults fault.Faults
 	if err != nil && !errors.As(err, &faults) {
-		faults = strategy.Faults{{Message: err.Error()}}
+		faults = fault.Faults{{Message: err.Error()}}
 	}
 	for _, fault := range faults {
 		at := fault.Path

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"l4dump/internal/poll"
 	"l4dump/internal/sidecar"
 	"l4dump/strategy"
 )
@@ -74,18 +75,29 @@ func newCtlOff(flags *ctlFlags) *cobra.Command {
 		Use:   "off",
 		Short: "Stop all recording: set the global strategy to FORCE_OFF",
 		Long: `off sets the global strategy to FORCE_OFF: every plugin that polls this sidecar stops within two of its
-polls, on live connections too. A plugin with "resource_guard": "off" does not poll, and goes on.`,
+polls, on live connections too. A plugin with "resource_guard": "off", or that polls another sidecar, continues.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.global(cmd, func(c *sidecar.Client) (sidecar.Global, error) {
 				global, err := c.SetGlobal(cmd.Context(), []byte(`{"switch":"FORCE_OFF"}`))
-				if status, statusErr := c.Status(cmd.Context()); err == nil && statusErr == nil && len(status.Plugins) == 0 {
-					fmt.Fprintln(cmd.ErrOrStderr(), "l4dump: no plugin has polled this sidecar lately; "+
-						`one with "resource_guard": "off" does not obey it`)
+				if status, statusErr := c.Status(cmd.Context()); err == nil && statusErr == nil {
+					warnOfDisobedient(cmd.ErrOrStderr(), status.Plugins)
 				}
 				return global, err
 			})
 		},
+	}
+}
+
+// warnOfDisobedient names the plugins that continue whatever the sidecar says.
+func warnOfDisobedient(w io.Writer, plugins []sidecar.PluginStatus) {
+	if len(plugins) == 0 {
+		fmt.Fprintln(w, `l4dump: no plugin has polled this sidecar lately; one with "resource_guard": "off" does not obey it`)
+	}
+	for _, p := range plugins {
+		if poll.Guard(p.Guard) != poll.GuardSidecar {
+			fmt.Fprintf(w, "l4dump: plugin %q does not obey this sidecar: its guard is %q\n", plain(p.Plugin), plain(p.Guard))
+		}
 	}
 }
 
@@ -226,8 +238,8 @@ func (f *ctlFlags) global(cmd *cobra.Command, ask func(c *sidecar.Client) (sidec
 	var problem *sidecar.Problem
 	if errors.As(err, &problem) && len(problem.Faults) > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "l4dump: %s\n", plain(problem.Detail))
-		for _, fault := range problem.Faults {
-			fmt.Fprintf(cmd.ErrOrStderr(), "  %s\n", plain(strategy.Fault{Path: fault.Path, Message: fault.Message}.String()))
+		for _, each := range problem.Faults {
+			fmt.Fprintf(cmd.ErrOrStderr(), "  %s\n", plain(each.String()))
 		}
 		return errFound
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/poll"
 	"l4dump/internal/sidecar"
 	"l4dump/strategy"
 )
@@ -201,6 +202,16 @@ func TestCtlStatus(t *testing.T) {
 				"dumps      0 bytes in DIR\n",
 		},
 		{
+			name: "off, but one plugin has no guard", set: `{"switch":"FORCE_OFF"}`,
+			change: func(o *sidecar.Options) { o.Usage = nil },
+			report: `[{"plugin":"","guard":"off","reason":"recorded","strategy":{"switch":"ON"}}]`,
+			want: "recording  yes: the global strategy is FORCE_OFF; plugin \"\" records all the same, since this sidecar does not govern it\n" +
+				"usage      not measured\nglobal     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
+				"plugin     (without a name): recorded; its own strategy: ON, 1 s of every 30 s, under 80 % CPU and 70 % memory;" +
+				" it says recorded, 0s ago; its resource_guard is \"off\": it does not obey this sidecar\n" +
+				"dumps      0 bytes in DIR\n",
+		},
+		{
 			name: "all there is", set: `{"switch":"ON"}`,
 			report: `[{"plugin":"a\u001b[2Jb","reason":"recorded","strategy":{}}]`,
 			change: func(o *sidecar.Options) {
@@ -234,14 +245,24 @@ func TestCtlStatus(t *testing.T) {
 	}
 }
 
+func TestCtlOffNamesWhoDoesNotObey(t *testing.T) {
+	address, _ := startSidecar(t, nil)
+	pollSidecar(t, address, `[{"plugin":"a","reason":"recorded"},{"plugin":"b","guard":"off","reason":"recorded"},`+
+		`{"plugin":"c","guard":"other","reason":"switch_off"}]`)
+	code, _, stderr := runCommand("", "ctl", "--address", address, "off")
+	require.Zero(t, code)
+	require.Equal(t, "l4dump: plugin \"b\" does not obey this sidecar: its guard is \"off\"\n"+
+		"l4dump: plugin \"c\" does not obey this sidecar: its guard is \"other\"\n", stderr)
+}
+
 // pollSidecar sends a plugin's report.
 func pollSidecar(t *testing.T, address, report string) {
 	t.Helper()
 	path := strings.TrimPrefix(address, "unix://")
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: unixDialer(path)}
-	req, err := http.NewRequest(http.MethodGet, "http://localhost"+strategy.StatePath, nil)
+	req, err := http.NewRequest(http.MethodGet, "http://localhost"+poll.StatePath, nil)
 	require.NoError(t, err)
-	req.Header.Set(strategy.ReportHeader, report)
+	req.Header.Set(poll.ReportHeader, report)
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())

@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"l4dump/internal/poll"
 	"l4dump/internal/sidecar"
 	"l4dump/strategy"
 )
@@ -137,16 +138,27 @@ func fileText(f sidecar.StrategyFileStatus) string {
 		return plain(f.Path) + ": valid"
 	}
 	faults := make([]string, len(f.Faults))
-	for i, fault := range f.Faults {
-		faults[i] = strategy.Fault{Path: fault.Path, Message: fault.Message}.String()
+	for i, each := range f.Faults {
+		faults[i] = each.String()
 	}
 	return plain(f.Path + ": refused: " + strings.Join(faults, "; "))
 }
 
 func pluginText(p sidecar.PluginStatus) string {
 	age := time.Duration(p.AgeMillis) * time.Millisecond
-	return fmt.Sprintf("%s: %s; its own strategy: %s; it says %s, %v ago",
-		plain(p.Plugin), plain(p.Reason), strategyLine(p.Application), plain(p.Reported), age)
+	guard := ""
+	switch poll.Guard(p.Guard) {
+	case poll.GuardOff:
+		guard = `; its resource_guard is "off": it does not obey this sidecar`
+	case poll.GuardOther:
+		guard = "; it obeys another sidecar"
+	}
+	name := p.Plugin
+	if name == "" {
+		name = "(without a name)"
+	}
+	return fmt.Sprintf("%s: %s; its own strategy: %s; it says %s, %v ago%s",
+		plain(name), plain(p.Reason), strategyLine(p.Application), plain(p.Reported), age, guard)
 }
 
 // envoyText lists the counters that are not 0, or that are worth an alert where they are.

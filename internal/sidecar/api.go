@@ -15,12 +15,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"l4dump/internal/fault"
+	"l4dump/internal/poll"
 	"l4dump/strategy"
 )
 
 // The paths of the API.
 const (
-	statePath    = strategy.StatePath
+	statePath    = poll.StatePath
 	globalPath   = "/v1/strategy/global"
 	portraitPath = "/v1/portraits/"
 	windowPath   = "/v1/windows/current"
@@ -137,7 +139,7 @@ func answer(w http.ResponseWriter, body any) {
 
 // getState is the plugin's poll.
 func (s *Server) getState(w http.ResponseWriter, r *http.Request) {
-	if text := r.Header.Get(strategy.ReportHeader); text != "" {
+	if text := r.Header.Get(poll.ReportHeader); text != "" {
 		s.takeReport(text)
 	}
 	v := s.view()
@@ -154,11 +156,11 @@ func (s *Server) getState(w http.ResponseWriter, r *http.Request) {
 	answer(w, v.state())
 }
 
-// takeReport remembers what the plugin tells. A report that cannot be read is counted, and the plugin has its answer
-// all the same: the report may be of another version.
+// takeReport remembers what the plugin tells, as far as it can be read. What cannot is counted, and the plugin has its
+// answer all the same: the report may be of another version.
 func (s *Server) takeReport(text string) {
 	list, err := readReport(text)
-	if err == nil && !s.reports.put(s.options.Now(), list) {
+	if !s.reports.put(s.options.Now(), list) {
 		err = fmt.Errorf("remember reports: want at most %d in all", maxReports)
 	}
 	if err != nil {
@@ -167,13 +169,13 @@ func (s *Server) takeReport(text string) {
 	s.badReport.report(err)
 }
 
-func readReport(text string) ([]strategy.Report, error) {
-	if len(text) > strategy.MaxReportBytes {
-		return nil, fmt.Errorf("parse report: want at most %d bytes, got %d", strategy.MaxReportBytes, len(text))
+func readReport(text string) ([]poll.Report, error) {
+	if len(text) > poll.MaxReportBytes {
+		return nil, fmt.Errorf("parse report: want at most %d bytes, got %d", poll.MaxReportBytes, len(text))
 	}
-	list, err := strategy.ParseReports([]byte(text))
+	list, err := poll.ParseReports([]byte(text))
 	if err != nil {
-		return nil, fmt.Errorf("parse report: %w", err)
+		return list, fmt.Errorf("parse report: %w", err)
 	}
 	return list, nil
 }
@@ -197,9 +199,9 @@ func (s *Server) putGlobal(w http.ResponseWriter, r *http.Request) {
 	global, err := strategy.ParseStrategy(text, true)
 	if err != nil {
 		problem := newProblem(http.StatusBadRequest, ReasonInvalid, "the strategy is not valid; the one before stays")
-		var faults strategy.Faults
+		var faults fault.Faults
 		if errors.As(err, &faults) {
-			problem.Faults = faultsOf(faults)
+			problem.Faults = faults
 		}
 		problem.write(w)
 		return
@@ -287,7 +289,7 @@ func (s *Server) takePortrait(w http.ResponseWriter, r *http.Request, businessTy
 func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 	v := s.view()
 	status := Status{
-		Version: strategy.StateVersion, Time: v.now.UTC().Round(0), Recording: v.recording(), Reason: v.reason.String(),
+		Version: poll.StateVersion, Time: v.now.UTC().Round(0), Recording: v.anyRecords(), Reason: v.reason.String(),
 		Why: explain(v), Usage: v.usage.message(v.now), Strategy: Strategy(v.strategy), Window: v.message(),
 		Global: v.globalMessage(), Plugins: v.pluginMessages(), Files: FilesStatus{Dir: s.options.Dir},
 	}

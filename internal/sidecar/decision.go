@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"l4dump/internal/poll"
 	"l4dump/strategy"
 )
 
@@ -26,15 +27,15 @@ type reports struct {
 // polled are the reports of one name in one poll: several listeners can have a plugin of the same name.
 type polled struct {
 	at      time.Time
-	reports []strategy.Report
+	reports []poll.Report
 }
 
 // put remembers the reports of a poll, in the place of what the same plugins told before. It reports whether all could
 // be remembered.
-func (r *reports) put(now time.Time, list []strategy.Report) bool {
+func (r *reports) put(now time.Time, list []poll.Report) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	byName := make(map[string][]strategy.Report)
+	byName := make(map[string][]poll.Report)
 	for _, report := range list {
 		byName[report.Plugin] = append(byName[report.Plugin], report)
 	}
@@ -57,7 +58,7 @@ func (r *reports) put(now time.Time, list []strategy.Report) bool {
 
 // report is a report with its age.
 type report struct {
-	strategy.Report
+	poll.Report
 	age time.Duration
 }
 
@@ -79,7 +80,7 @@ func (r *reports) fresh(now time.Time) []report {
 	return list
 }
 
-// decision is whether one strategy records now, and why not.
+// decision is whether one plugin records now, and why not.
 type decision struct {
 	strategy strategy.Strategy
 	reason   strategy.Reason
@@ -87,37 +88,27 @@ type decision struct {
 	open     bool
 }
 
-// decide merges application with global and applies the window and the limits, in the plugin's order. told is the
-// plugin's own reason: its fuse has a memory, so it may still be open where usage is under the limit again, and only it
-// sees the proxy's log level.
-func decide(application strategy.Strategy, global *strategy.Strategy, told string, usage reading, fresh bool,
-	now time.Time,
-) decision {
-	merged, reason := strategy.Merge(application, global)
-	window, open := strategy.WindowAt(now.UnixNano(), merged)
-	d := decision{strategy: merged, reason: reason, window: window, open: open}
-	switch {
-	case reason != strategy.Recorded:
-	case !open:
-		d.reason = strategy.WindowClosed
-	case !fresh:
-		d.reason = strategy.UsageUnknown
-	case usage.cpu.Percent >= merged.CPUMaxRate || told == strategy.CPULimit.String():
-		d.reason = strategy.CPULimit
-	case usage.memory.Percent >= merged.MemMaxRate || told == strategy.MemoryLimit.String():
-		d.reason = strategy.MemoryLimit
-	case told == strategy.LogLevel.String():
-		d.reason = strategy.LogLevel
+// decide decides for the plugin that r is of. What only the plugin knows it has told: its fuse has a memory, so it may
+// still be open while usage is under the limit again, and only the plugin sees the proxy's log level. A plugin that
+// another sidecar governs has told everything.
+func (v *view) decide(r *poll.Report, global *strategy.Strategy, fresh bool) decision {
+	told, known := strategy.ReasonOf(r.Reason)
+	in := strategy.Inputs{Application: r.Strategy, Now: v.now.UnixNano()}
+	switch told {
+	case strategy.CPULimit, strategy.MemoryLimit:
+		in.Fuse = told
+	case strategy.LogLevel:
+		in.Sink = told
 	}
-	return d
-}
-
-// rank orders reasons by how far recording is off; 0 is that it goes on.
-func rank(r strategy.Reason) int {
-	return slices.Index([]strategy.Reason{
-		strategy.Recorded, strategy.LogLevel, strategy.CPULimit, strategy.MemoryLimit, strategy.UsageUnknown, strategy.WindowClosed,
-		strategy.SwitchedOff, strategy.ForcedOff,
-	}, r)
+	if r.Guard == poll.GuardSidecar {
+		in.Global, in.Guarded, in.Fresh = global, true, fresh
+		in.Usage = strategy.Usage{CPU: v.usage.cpu.Percent, Memory: v.usage.memory.Percent}
+	}
+	d := strategy.Decide(&in)
+	if r.Guard == poll.GuardOther && known {
+		d.Begin = told
+	}
+	return decision{strategy: d.Strategy, reason: d.Begin, window: d.Window, open: d.Open}
 }
 
 // view is all that one answer is made of, taken at one moment.
@@ -128,7 +119,8 @@ type view struct {
 	persisted bool
 	reports   []report
 	decisions []decision // of each report
-	decision             // that stands for all: the one that records, else the one that is nearest to it
+	governed  int        // how many of them this sidecar makes
+	decision             // that stands for all plugins that are governed: the one that records, else the nearest to it
 }
 
 // view looks at everything at once. Without a plugin that reports the application's strategy counts as off: the global
@@ -142,15 +134,39 @@ func (s *Server) view() view {
 	if v.global.Strategy != nil {
 		global = (*strategy.Strategy)(v.global.Strategy)
 	}
+	var governed []decision
 	for _, r := range v.reports {
-		v.decisions = append(v.decisions, decide(r.Strategy, global, r.Reason, v.usage, fresh, v.now))
+		d := v.decide(&r.Report, global, fresh)
+		v.decisions = append(v.decisions, d)
+		if r.Guard == poll.GuardSidecar {
+			governed = append(governed, d)
+		}
 	}
-	if len(v.decisions) == 0 {
-		v.decision = decide(strategy.DefaultStrategy(), global, "", v.usage, fresh, v.now)
+	v.governed = len(governed)
+	if v.governed == 0 {
+		none := poll.Report{Guard: poll.GuardSidecar, Strategy: strategy.DefaultStrategy()}
+		v.decision = v.decide(&none, global, fresh)
 		return v
 	}
-	v.decision = slices.MinFunc(v.decisions, func(a, b decision) int { return cmp.Compare(rank(a.reason), rank(b.reason)) })
+	v.decision = slices.MinFunc(governed, func(a, b decision) int {
+		return cmp.Compare(a.reason.Distance(), b.reason.Distance())
+	})
 	return v
+}
+
+// anyRecords reports whether a plugin records now, one that this sidecar does not govern included.
+func (v *view) anyRecords() bool {
+	return v.recording() || slices.ContainsFunc(v.decisions, decision.recording)
+}
+
+// ungoverned are the names of the plugins that record and that this sidecar does not govern, each once.
+func (v *view) ungoverned() (names []string) {
+	for i, r := range v.reports {
+		if r.Guard != poll.GuardSidecar && v.decisions[i].recording() {
+			names = append(names, r.Plugin)
+		}
+	}
+	return slices.Compact(names)
 }
 
 func (d decision) recording() bool { return d.reason == strategy.Recorded }
@@ -171,7 +187,7 @@ func (d decision) windowID() string { return uuid.UUID(d.window.UUID()).String()
 // state returns the answer to GET /v1/state.
 func (v view) state() State {
 	return State{
-		Version: strategy.StateVersion, Usage: v.usage.message(v.now), Global: v.global.Strategy,
+		Version: poll.StateVersion, Usage: v.usage.message(v.now), Global: v.global.Strategy,
 		Revision: v.global.Revision, By: v.global.By, At: v.global.At,
 		Strategy: Strategy(v.strategy), Recording: v.recording(), Reason: v.reason.String(), Window: v.message(),
 	}
@@ -202,7 +218,7 @@ func (v view) pluginMessages() []PluginStatus {
 	for i, r := range v.reports {
 		d := v.decisions[i]
 		list[i] = PluginStatus{
-			Plugin: r.Plugin, Reported: r.Reason, Application: Strategy(r.Strategy), Strategy: Strategy(d.strategy),
+			Plugin: r.Plugin, Guard: string(r.Guard), Reported: r.Reason, Application: Strategy(r.Strategy), Strategy: Strategy(d.strategy),
 			Recording: d.recording(), Reason: d.reason.String(), AgeMillis: r.age.Milliseconds(),
 		}
 	}

@@ -6,14 +6,22 @@ import (
 	"l4dump/strategy"
 )
 
-// explain says in a sentence why nothing is recorded, or that something is.
+// explain says why nothing is recorded, or that something is.
 func explain(v view) string {
+	why := explainGoverned(&v)
+	for _, name := range v.ungoverned() {
+		why += fmt.Sprintf("; plugin %q records all the same, since this sidecar does not govern it", name)
+	}
+	return why
+}
+
+func explainGoverned(v *view) string {
 	switch v.reason {
 	case strategy.Recorded:
 		return "a window is open and nothing is in the way"
 	case strategy.SwitchedOff:
-		if len(v.reports) == 0 {
-			return "no plugin has polled lately, and the global strategy is not ON"
+		if v.governed == 0 {
+			return "no plugin that this sidecar governs has polled lately, and the global strategy is not ON"
 		}
 		return "neither the application's strategy nor the global one is ON"
 	case strategy.ForcedOff:

@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"l4dump/strategy"
+	"l4dump/internal/poll"
 )
 
 func TestMain(m *testing.M) {
@@ -287,10 +287,10 @@ func (c *sidecar) setGlobal(text string) Global {
 }
 
 // poll is a plugin's poll with its reports.
-func (c *sidecar) poll(list ...strategy.Report) State {
+func (c *sidecar) poll(list ...poll.Report) State {
 	c.t.Helper()
-	report := string(strategy.AppendReports(nil, list))
-	return into[State](c.t, http.StatusOK, c.do(http.MethodGet, statePath, "", strategy.ReportHeader, report))
+	report := string(poll.AppendReports(nil, list))
+	return into[State](c.t, http.StatusOK, c.do(http.MethodGet, statePath, "", poll.ReportHeader, report))
 }
 
 // read returns a file below the sidecar's folder, or "" where there is none.

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"time"
 
+	"l4dump/internal/fault"
 	"l4dump/strategy"
 )
 
@@ -12,7 +13,7 @@ type Strategy strategy.Strategy
 // MarshalJSON writes the five keys.
 func (s Strategy) MarshalJSON() ([]byte, error) { return strategy.Strategy(s).AppendJSON(nil), nil }
 
-// UnmarshalJSON reads them; the error is a strategy.Faults.
+// UnmarshalJSON reads them; the error is a fault.Faults.
 func (s *Strategy) UnmarshalJSON(text []byte) error {
 	read, err := strategy.ParseStrategy(text, true)
 	if err != nil {
@@ -22,9 +23,9 @@ func (s *Strategy) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// State is the answer to GET /v1/state: what strategy.ParseState reads, and more for people.
+// State is the answer to GET /v1/state: what poll.ParseState reads, and more for people.
 type State struct {
-	Version   int       `json:"version"`   // strategy.StateVersion
+	Version   int       `json:"version"`   // poll.StateVersion
 	Usage     *Usage    `json:"usage"`     // nil while nothing is measured
 	Global    *Strategy `json:"global"`    // nil where there is none
 	Revision  int64     `json:"revision"`  // of the global strategy: each change adds one
@@ -87,9 +88,9 @@ type Portrait struct {
 type Status struct {
 	Version      int                 `json:"version"`
 	Time         time.Time           `json:"time"`
-	Recording    bool                `json:"recording"`
-	Reason       string              `json:"reason"`
-	Why          string              `json:"why"` // Reason as a sentence
+	Recording    bool                `json:"recording"` // some plugin does
+	Reason       string              `json:"reason"`    // of those that this sidecar governs
+	Why          string              `json:"why"`       // Reason as a sentence
 	Usage        *Usage              `json:"usage"`
 	Strategy     Strategy            `json:"strategy"`
 	Window       Window              `json:"window"`
@@ -103,6 +104,7 @@ type Status struct {
 // PluginStatus is what one configuration of the plugin told, and what applies to it.
 type PluginStatus struct {
 	Plugin      string   `json:"plugin"`
+	Guard       string   `json:"guard"`       // "sidecar" if this one governs it, "other" or "off" if not
 	Reported    string   `json:"reported"`    // its own reason
 	Application Strategy `json:"application"` // its own strategy
 	Strategy    Strategy `json:"strategy"`    // merged with the global one
@@ -113,16 +115,10 @@ type PluginStatus struct {
 
 // StrategyFileStatus is the state of the watched strategy file.
 type StrategyFileStatus struct {
-	Path    string  `json:"path"`
-	Present bool    `json:"present"`
-	Valid   bool    `json:"valid"`
-	Faults  []Fault `json:"faults,omitempty"`
-}
-
-// Fault is one thing that is wrong with a strategy.
-type Fault struct {
-	Path    string `json:"path"`
-	Message string `json:"message"`
+	Path    string       `json:"path"`
+	Present bool         `json:"present"`
+	Valid   bool         `json:"valid"`
+	Faults  fault.Faults `json:"faults,omitempty"`
 }
 
 // EnvoyStatus is what Envoy's admin interface says of the plugin.
@@ -136,12 +132,4 @@ type FilesStatus struct {
 	Dir   string `json:"dir"`
 	Bytes int64  `json:"bytes"`           // of all dump files, rotated ones included
 	Error string `json:"error,omitempty"` // why the last line was not written
-}
-
-func faultsOf(faults strategy.Faults) []Fault {
-	list := make([]Fault, len(faults))
-	for i, f := range faults {
-		list[i] = Fault{Path: f.Path, Message: f.Message}
-	}
-	return list
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/poll"
 	"l4dump/strategy"
 )
 
@@ -40,7 +41,7 @@ func TestOpenAPIHoldsForEveryOperation(t *testing.T) {
 		o.StrategyFile = o.Dir + "/global.json"
 		o.EnvoyAdmin = "http://127.0.0.1:1" // nobody answers: the status says so
 	})
-	c.poll(strategy.Report{Plugin: "l4dump", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	c.poll(poll.Report{Plugin: "l4dump", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
 	success := map[string]reply{
 		"GET /v1/state":              c.do(http.MethodGet, statePath, ""),
 		"GET /v1/strategy/global":    c.do(http.MethodGet, globalPath, ""),

@@ -8,18 +8,19 @@ import (
 	"strings"
 	"time"
 
+	"l4dump/internal/fault"
 	"l4dump/strategy"
 )
 
 // Problem is why a request was refused: the problem details of RFC 9457, and the error of a Client.
 type Problem struct {
-	Type   string  `json:"type"`   // always "about:blank"
-	Title  string  `json:"title"`  // of the status
-	Status int     `json:"status"` // the HTTP status
-	Detail string  `json:"detail"` // for people
-	Reason string  `json:"reason"` // for programs: one of the Reason constants, or a strategy.Reason
-	Faults []Fault `json:"faults,omitempty"`
-	Window string  `json:"window,omitempty"` // a portrait's
+	Type   string       `json:"type"`   // always "about:blank"
+	Title  string       `json:"title"`  // of the status
+	Status int          `json:"status"` // the HTTP status
+	Detail string       `json:"detail"` // for people
+	Reason string       `json:"reason"` // for programs: one of the Reason constants, or a strategy.Reason
+	Faults fault.Faults `json:"faults,omitempty"`
+	Window string       `json:"window,omitempty"` // a portrait's
 	// RetryAfterSeconds is when it may be worth to ask again.
 	RetryAfterSeconds int64 `json:"retry_after_seconds,omitempty"`
 }
@@ -47,7 +48,7 @@ const (
 func (p *Problem) Error() string {
 	parts := []string{p.Detail}
 	for _, f := range p.Faults {
-		parts = append(parts, strategy.Fault{Path: f.Path, Message: f.Message}.String())
+		parts = append(parts, f.String())
 	}
 	return strings.Join(parts, "; ")
 }

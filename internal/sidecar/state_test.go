@@ -9,29 +9,30 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/poll"
 	"l4dump/strategy"
 )
 
 func TestStateIsWhatThePluginReads(t *testing.T) {
 	c := start(t, nil)
 	r := c.do(http.MethodGet, statePath, "")
-	got, err := strategy.ParseState([]byte(r.body))
+	got, err := poll.ParseState([]byte(r.body))
 	require.NoError(t, err)
-	require.Equal(t, strategy.State{
+	require.Equal(t, poll.State{
 		Measured: true, Usage: strategy.Usage{CPU: 10, Memory: 20}, Age: 100,
 	}, got)
 
 	c.setGlobal(`{"switch":"FORCE_OFF","cpu_max_rate":12.5}`)
-	got, err = strategy.ParseState([]byte(c.do(http.MethodGet, statePath, "").body))
+	got, err = poll.ParseState([]byte(c.do(http.MethodGet, statePath, "").body))
 	require.NoError(t, err)
 	require.Equal(t, &strategy.Strategy{
 		Switch: strategy.SwitchForceOff, Interval: 30, Duration: 1, CPUMaxRate: 12.5, MemMaxRate: 70,
 	}, got.Global)
 
 	none := start(t, func(o *Options) { o.Usage = nil })
-	got, err = strategy.ParseState([]byte(none.do(http.MethodGet, statePath, "").body))
+	got, err = poll.ParseState([]byte(none.do(http.MethodGet, statePath, "").body))
 	require.NoError(t, err)
-	require.Equal(t, strategy.State{}, got)
+	require.Equal(t, poll.State{}, got)
 }
 
 func TestStateWhole(t *testing.T) {
@@ -122,7 +123,7 @@ func TestDecision(t *testing.T) {
 				if told == "" {
 					told = "recorded"
 				}
-				c.poll(strategy.Report{Plugin: "l4dump", Reason: told, Strategy: *tc.application})
+				c.poll(poll.Report{Plugin: "l4dump", Reason: told, Strategy: *tc.application})
 			}
 			got := c.state()
 			require.Equal(t, tc.want.String(), got.Reason)
@@ -161,8 +162,8 @@ func TestSeveralPlugins(t *testing.T) {
 	off := strategy.DefaultStrategy()
 	active := strategy.Strategy{Switch: strategy.SwitchOn, Interval: 60, Duration: 10, CPUMaxRate: 80, MemMaxRate: 70}
 	state := c.poll(
-		strategy.Report{Plugin: "a", Reason: "switch_off", Strategy: off},
-		strategy.Report{Plugin: "b", Reason: "recorded", Strategy: active},
+		poll.Report{Plugin: "a", Reason: "switch_off", Strategy: off},
+		poll.Report{Plugin: "b", Reason: "recorded", Strategy: active},
 	)
 	require.True(t, state.Recording, "one of them records")
 	require.Equal(t, Strategy(active), state.Strategy)
@@ -171,17 +172,17 @@ func TestSeveralPlugins(t *testing.T) {
 	status := into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, ""))
 	require.Equal(t, []PluginStatus{
 		{
-			Plugin: "a", Reported: "switch_off", Application: Strategy(off), Strategy: Strategy(off), Reason: "switch_off",
+			Plugin: "a", Guard: "sidecar", Reported: "switch_off", Application: Strategy(off), Strategy: Strategy(off), Reason: "switch_off",
 			AgeMillis: 1000,
 		},
 		{
-			Plugin: "b", Reported: "recorded", Application: Strategy(active), Strategy: Strategy(active), Recording: true,
+			Plugin: "b", Guard: "sidecar", Reported: "recorded", Application: Strategy(active), Strategy: Strategy(active), Recording: true,
 			Reason: "recorded", AgeMillis: 1000,
 		},
 	}, status.Plugins)
 
 	// A new report of one plugin replaces its old ones only.
-	c.poll(strategy.Report{Plugin: "b", Reason: "switch_off", Strategy: off})
+	c.poll(poll.Report{Plugin: "b", Reason: "switch_off", Strategy: off})
 	require.False(t, c.state().Recording)
 	require.Len(t, into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, "")).Plugins, 2)
 }
@@ -189,7 +190,7 @@ func TestSeveralPlugins(t *testing.T) {
 func TestReportsGetStale(t *testing.T) {
 	c := start(t, nil)
 	active := strategy.Strategy{Switch: strategy.SwitchOn, Interval: 3600, Duration: 3599, CPUMaxRate: 80, MemMaxRate: 70}
-	c.poll(strategy.Report{Plugin: "l4dump", Reason: "recorded", Strategy: active})
+	c.poll(poll.Report{Plugin: "l4dump", Reason: "recorded", Strategy: active})
 	at := func(after time.Duration) string {
 		c.clock.set(epoch.Add(after))
 		c.meter.set(10, 20, epoch.Add(after))
@@ -200,20 +201,20 @@ func TestReportsGetStale(t *testing.T) {
 }
 
 func TestReportsThatAreRefused(t *testing.T) {
-	long := make([]strategy.Report, 100)
+	long := make([]poll.Report, 100)
 	for i := range long {
-		long[i] = strategy.Report{Plugin: strings.Repeat("p", 60), Reason: "recorded", Strategy: strategy.DefaultStrategy()}
+		long[i] = poll.Report{Plugin: strings.Repeat("p", 60), Reason: "recorded", Strategy: strategy.DefaultStrategy()}
 	}
-	most := string(strategy.AppendReports(nil, long))
-	require.LessOrEqual(t, len(most), strategy.MaxReportBytes)
+	most := string(poll.AppendReports(nil, long))
+	require.LessOrEqual(t, len(most), poll.MaxReportBytes)
 	tests := []struct {
 		name, report string
 		refused      bool
 	}{
 		{"an empty list", "[]", false},
 		{"the longest that a plugin sends", most, false},
-		{"longest", most + strings.Repeat(" ", strategy.MaxReportBytes-len(most)), false},
-		{"longer by 1", "[" + strings.Repeat(" ", strategy.MaxReportBytes-1) + "]", true},
+		{"longest", most + strings.Repeat(" ", poll.MaxReportBytes-len(most)), false},
+		{"longer by 1", "[" + strings.Repeat(" ", poll.MaxReportBytes-1) + "]", true},
 		{"not JSON", "hello", true},
 		{"not a list", "{}", true},
 		{"strategy out of bounds", `[{"plugin":"a","reason":"b","strategy":{"interval":1}}]`, true},
@@ -223,7 +224,7 @@ func TestReportsThatAreRefused(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := start(t, nil)
 			// The answer is there in any case.
-			into[State](t, http.StatusOK, c.do(http.MethodGet, statePath, "", strategy.ReportHeader, tc.report))
+			into[State](t, http.StatusOK, c.do(http.MethodGet, statePath, "", poll.ReportHeader, tc.report))
 			metric := c.do(http.MethodGet, metricsPath, "").body
 			require.Equal(t, tc.refused, strings.Contains(metric, "l4dump_sidecar_reports_refused_total 1"), metric)
 			require.Equal(t, tc.refused, strings.Contains(c.log.String(), "cannot read a plugin's report"))
@@ -234,18 +235,18 @@ func TestReportsThatAreRefused(t *testing.T) {
 func TestReportsAreBounded(t *testing.T) {
 	c := start(t, nil)
 	for i := range maxReports {
-		c.poll(strategy.Report{Plugin: fmt.Sprint("p", i), Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+		c.poll(poll.Report{Plugin: fmt.Sprint("p", i), Reason: "recorded", Strategy: strategy.DefaultStrategy()})
 	}
 	require.NotContains(t, c.log.String(), "at most")
-	c.poll(strategy.Report{Plugin: "one more", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	c.poll(poll.Report{Plugin: "one more", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
 	require.Contains(t, c.log.String(), "at most 256 in all")
 	require.Len(t, c.server.reports.fresh(epoch), maxReports)
 
-	known := strategy.Report{Plugin: "p7", Reason: "recorded", Strategy: strategy.DefaultStrategy()}
+	known := poll.Report{Plugin: "p7", Reason: "recorded", Strategy: strategy.DefaultStrategy()}
 	c.clock.set(epoch.Add(reportPause - 1))
 	c.poll(known)
 	require.NotContains(t, c.log.String(), "read again", "too soon to say")
-	c.do(http.MethodGet, statePath, "", strategy.ReportHeader, "hello")
+	c.do(http.MethodGet, statePath, "", poll.ReportHeader, "hello")
 	require.NotContains(t, c.log.String(), "valid JSON", "too soon to say")
 	c.clock.set(epoch.Add(reportPause))
 	c.poll(known)
@@ -255,7 +256,7 @@ func TestReportsAreBounded(t *testing.T) {
 func TestReportLogsCannotBeForged(t *testing.T) {
 	c := start(t, nil)
 	report := `[{"plugin":"a","strategy":{"switch":"\nlevel=ERROR msg=forged"}}]`
-	c.do(http.MethodGet, statePath, "", strategy.ReportHeader, report)
+	c.do(http.MethodGet, statePath, "", poll.ReportHeader, report)
 	require.NotContains(t, c.log.String(), "\nlevel=ERROR msg=forged")
 	require.Contains(t, c.log.String(), "cannot read a plugin's report")
 }
@@ -287,7 +288,7 @@ func TestETag(t *testing.T) {
 		{"the same strategy again", func() { c.setGlobal(on) }},
 		{"window closes", func() { c.clock.set(epoch.Add(10 * time.Second)) }},
 		{"report", func() {
-			c.poll(strategy.Report{Plugin: "a", Reason: "recorded", Strategy: strategy.Strategy{
+			c.poll(poll.Report{Plugin: "a", Reason: "recorded", Strategy: strategy.Strategy{
 				Switch: strategy.SwitchOn, Interval: 60, Duration: 59, CPUMaxRate: 1, MemMaxRate: 2,
 			}})
 		}},
@@ -305,7 +306,7 @@ func TestETag(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	c := start(t, func(o *Options) { o.StrategyFile = o.Dir + "/none.json" })
 	c.setGlobal(on)
-	c.poll(strategy.Report{Plugin: "a", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
+	c.poll(poll.Report{Plugin: "a", Reason: "recorded", Strategy: strategy.DefaultStrategy()})
 	c.do(http.MethodPost, portraitPath+"RPC?port=1", `{}`)
 	c.do(http.MethodPost, portraitPath+"RPC?port=1", `{}`)
 	c.do("BREW", statePath, "")
@@ -329,4 +330,63 @@ func TestMetrics(t *testing.T) {
 	}
 	c.setGlobal(`{"switch":"FORCE_OFF"}`)
 	require.Contains(t, c.do(http.MethodGet, metricsPath, "").body, "\nl4dump_sidecar_off{reason=\"forced_off\"} 1\n")
+}
+
+// TestUngoverned has plugins that the sidecar does not govern: what it says of itself is of the others, and what it says
+// of them is so.
+func TestUngoverned(t *testing.T) {
+	active := strategy.Strategy{Switch: strategy.SwitchOn, Interval: 3600, Duration: 3599, CPUMaxRate: 80, MemMaxRate: 70}
+	governed := poll.Report{Plugin: "a", Guard: poll.GuardSidecar, Reason: "recorded", Strategy: active}
+	unguarded := poll.Report{Plugin: "b", Guard: poll.GuardOff, Reason: "recorded", Strategy: active}
+	other := poll.Report{Plugin: "c", Guard: poll.GuardOther, Reason: "cpu", Strategy: active}
+	elsewhere := poll.Report{Plugin: "", Guard: poll.GuardOther, Reason: "recorded", Strategy: strategy.DefaultStrategy()}
+	for _, row := range []struct {
+		name      string
+		reports   []poll.Report
+		recording bool
+		reason    string
+		why       string
+		reasons   []string
+	}{
+		{"governed", []poll.Report{governed}, false, "forced_off", "the global strategy is FORCE_OFF", []string{"forced_off"}},
+		{
+			"one without a guard",
+			[]poll.Report{governed, unguarded},
+			true, "forced_off",
+			`the global strategy is FORCE_OFF; plugin "b" records all the same, since this sidecar does not govern it`,
+			[]string{"forced_off", "recorded"},
+		},
+		{
+			"another sidecar's, which is off",
+			[]poll.Report{governed, other},
+			false, "forced_off",
+			"the global strategy is FORCE_OFF",
+			[]string{"forced_off", "cpu"},
+		},
+		{
+			"another sidecar's without a name",
+			[]poll.Report{elsewhere},
+			true, "forced_off",
+			`the global strategy is FORCE_OFF; plugin "" records all the same, since this sidecar does not govern it`,
+			[]string{"recorded"},
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := start(t, nil)
+			c.do(http.MethodPut, globalPath, `{"switch":"FORCE_OFF"}`)
+			state := c.poll(row.reports...)
+			require.False(t, state.Recording, "what the sidecar itself goes by, for portraits too")
+			status := into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, ""))
+			require.Equal(t, row.recording, status.Recording)
+			require.Equal(t, row.reason, status.Reason)
+			require.Equal(t, row.why, status.Why)
+			var reasons []string
+			for i, p := range status.Plugins {
+				require.Equal(t, string(row.reports[i].Guard), p.Guard)
+				require.Equal(t, p.Reason == "recorded", p.Recording)
+				reasons = append(reasons, p.Reason)
+			}
+			require.Equal(t, row.reasons, reasons)
+		})
+	}
 }

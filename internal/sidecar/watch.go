@@ -13,6 +13,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"l4dump/internal/fault"
 	"l4dump/strategy"
 )
 
@@ -88,7 +89,7 @@ func (f *strategyFile) load() {
 		return
 	}
 	if err != nil {
-		if f.judge("error: "+err.Error(), StrategyFileStatus{Present: true, Faults: []Fault{{Message: err.Error()}}}) {
+		if f.judge("error: "+err.Error(), StrategyFileStatus{Present: true, Faults: fault.Faults{{Message: err.Error()}}}) {
 			f.log.Error("read strategy file; the strategy stays", "error", err)
 		}
 		return
@@ -97,9 +98,9 @@ func (f *strategyFile) load() {
 	digest := hex.EncodeToString(sum[:])
 	global, err := strategy.ParseStrategy(text, true)
 	if err != nil {
-		faults := strategy.Faults{{Message: err.Error()}}
+		faults := fault.Faults{{Message: err.Error()}}
 		errors.As(err, &faults)
-		if f.judge(digest, StrategyFileStatus{Present: true, Faults: faultsOf(faults)}) {
+		if f.judge(digest, StrategyFileStatus{Present: true, Faults: faults}) {
 			f.log.Error("refuse strategy file; the strategy stays", "file", f.path, "faults", faults.Error())
 		}
 		return

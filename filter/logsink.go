@@ -1,0 +1,112 @@
+package filter
+
+import (
+	"strconv"
+
+	"l4dump/internal/abi"
+	"l4dump/internal/fault"
+	"l4dump/record"
+	"l4dump/strategy"
+)
+
+// logSink writes each record as a line of the proxy's log. What it has written is kept: the proxy's log is never full.
+type logSink struct {
+	write    func(level abi.Level, line []byte) // must not keep line
+	logLevel func() abi.Level                   // the level from which the proxy writes lines
+	level    abi.Level
+	layotto  bool // the format that has data records only
+	most     int  // bytes of payload that fit into a line
+	line     []byte
+}
+
+// The parts of a log line that the proxy adds take linePrefixBytes, besides the names in it.
+const linePrefixBytes = 224
+
+// newLogSink returns a sink for lines to which the proxy adds nameBytes of names.
+func newLogSink(o *Options, output *strategy.Output, nameBytes int) *logSink {
+	room := output.MaxLineBytes - linePrefixBytes - nameBytes
+	s := &logSink{
+		write: o.Log, logLevel: o.LogLevel, level: levelOf(output.Level),
+		layotto: output.Format == strategy.FormatLayotto, line: make([]byte, 0, max(room, 0)),
+	}
+	s.most = (room - record.MaxDataOverhead) / 2
+	if s.layotto {
+		s.most = (room - record.LayottoOverhead) / 3
+	}
+	s.most = max(s.most-s.most%record.HexTurn, record.HexTurn)
+	return s
+}
+
+// checkLineBytes refuses line lengths that what the proxy adds does not leave room in.
+func checkLineBytes(output *strategy.Output, nameBytes int) error {
+	least := linePrefixBytes + nameBytes + record.MaxOpenBytes
+	if output.MaxLineBytes >= least {
+		return nil
+	}
+	return fault.Faults{{
+		Path: "output.max_line_bytes",
+		Message: "want at least " + strconv.Itoa(least) + " with the names that the proxy puts before each line, got " +
+			strconv.Itoa(output.MaxLineBytes),
+	}}
+}
+
+func (s *logSink) ready() strategy.Reason {
+	if s.logLevel() > s.level {
+		return strategy.LogLevel
+	}
+	return strategy.Recorded
+}
+
+func (s *logSink) payload() int { return s.most }
+
+func (s *logSink) open(c *connection, o *record.Open) (int, strategy.Reason) {
+	if s.layotto {
+		return 0, strategy.Recorded
+	}
+	return s.log(record.AppendOpen(s.line[:0], &c.header, o))
+}
+
+func (s *logSink) data(h *record.Header, d record.Direction, offset uint64, payload []byte) (int, strategy.Reason) {
+	if s.layotto {
+		return s.log(record.AppendLayotto(s.line[:0], h.Window, h.Port, payload))
+	}
+	return s.log(record.AppendData(s.line[:0], h, d, offset, payload))
+}
+
+func (s *logSink) end(h *record.Header, d record.Direction, length uint64) (int, strategy.Reason) {
+	if s.layotto {
+		return 0, strategy.Recorded
+	}
+	return s.log(record.AppendEnd(s.line[:0], h, d, length))
+}
+
+func (s *logSink) close(h *record.Header, c *record.Close) (int, strategy.Reason) {
+	if s.layotto {
+		return 0, strategy.Recorded
+	}
+	return s.log(record.AppendClose(s.line[:0], h, c))
+}
+
+func (s *logSink) flush() {}
+
+func (s *logSink) log(line []byte) (int, strategy.Reason) {
+	s.line = line
+	s.write(s.level, line)
+	return len(line), strategy.Recorded
+}
+
+func levelOf(l strategy.Level) abi.Level {
+	switch l {
+	case strategy.LevelTrace:
+		return abi.LevelTrace
+	case strategy.LevelDebug:
+		return abi.LevelDebug
+	case strategy.LevelWarn, strategy.LevelWarning:
+		return abi.LevelWarn
+	case strategy.LevelError:
+		return abi.LevelError
+	case strategy.LevelCritical:
+		return abi.LevelCritical
+	}
+	return abi.LevelInfo
+}
