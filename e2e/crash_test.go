@@ -1,13 +1,13 @@
 package e2e
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	"github.com/stretchr/testify/require"
+
+	"l4dump/internal/guest"
 )
 
 // TestCrash lets the plugin panic in each worker: connections that live, the one that it panics on, and new ones go on
@@ -16,7 +16,7 @@ func TestCrash(t *testing.T) {
 	t.Parallel()
 	const connections = 24 // so many that each worker has some
 	crash := filepath.Join(t.TempDir(), "crash.wasm")
-	buildModule(t, crash, "./testdata/crash")
+	require.NoError(t, guest.Build(t.Context(), crash, "./testdata/crash"))
 	onEach(t, func(t *testing.T, s subject) {
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{listenerName: pluginConfig(openStrategy(t), everything, `{}`)})
@@ -49,13 +49,4 @@ func TestCrash(t *testing.T) {
 		}
 		require.Zero(t, p.dump().closes)
 	})
-}
-
-// buildModule builds a plugin's module as make does.
-func buildModule(t *testing.T, out, source string) {
-	t.Helper()
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, source)
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	text, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", text)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"l4dump/internal/guest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -77,7 +79,7 @@ func signature(f api.FunctionDefinition) string {
 func TestDependencies(t *testing.T) {
 	t.Parallel()
 	list := exec.Command("go", "list", "-deps", "../filter/wasm")
-	list.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	list.Env = guest.Env()
 	list.Stderr = os.Stderr
 	text, err := list.Output()
 	require.NoError(t, err)

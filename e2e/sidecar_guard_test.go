@@ -50,11 +50,3 @@ func TestSidecar(t *testing.T) {
 		require.Len(t, p.dump().conns, len(watched)+len(unwatched), "none of those that came without a sidecar")
 	})
 }
-
-// waitForPolls waits for count more polls with a result.
-func (p *proxy) waitForPolls(result string, count uint64) {
-	p.t.Helper()
-	name := "l4dump_polls_" + result + "_total"
-	before := p.metrics()[name]
-	waitFor(p.t, "polls: "+result, func() bool { return p.metrics()[name] >= before+count })
-}

@@ -2,19 +2,13 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"l4dump/internal/sidecar"
 )
 
 // TestPortraits uploads portraits while recording is on: each is written, and the proxy's configuration beside it where
@@ -79,34 +73,6 @@ func TestPortraits(t *testing.T) {
 			require.Equal(t, os.FileMode(0o600), info.Mode(), file.Name())
 		}
 	})
-}
-
-// requirePortrait uploads a portrait, which must be taken.
-func (c *sidecarProcess) requirePortrait(businessType, body string) {
-	c.t.Helper()
-	status, answer := c.post("/v1/portraits/"+businessType+"?port=8080", body)
-	require.Equal(c.t, http.StatusCreated, status, answer)
-	var portrait sidecar.Portrait
-	require.NoError(c.t, json.Unmarshal([]byte(answer), &portrait))
-	require.Equal(c.t, businessType, portrait.Type)
-}
-
-// lines returns the lines of one of the sidecar's files, which may not be there yet.
-func (c *sidecarProcess) lines(name string) []string {
-	c.t.Helper()
-	text, err := os.ReadFile(filepath.Join(c.dir, name))
-	if errors.Is(err, fs.ErrNotExist) || len(text) == 0 {
-		return nil
-	}
-	require.NoError(c.t, err)
-	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-}
-
-// waitForLines waits until one of the sidecar's files has count lines.
-func (c *sidecarProcess) waitForLines(name string, count int) []string {
-	c.t.Helper()
-	waitFor(c.t, name, func() bool { return len(c.lines(name)) >= count })
-	return c.lines(name)
 }
 
 var configLine = regexp.MustCompile(`^\[([0-9a-f-]{36})\](\{.*\})$`)

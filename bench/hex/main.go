@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,6 +20,7 @@ import (
 	"l4dump/bench/internal/command"
 	"l4dump/bench/internal/envoy"
 	"l4dump/bench/internal/report"
+	"l4dump/internal/guest"
 	"l4dump/internal/host"
 )
 
@@ -54,7 +54,7 @@ func (b *bench) measure(ctx context.Context, o command.Options) (tables []*repor
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b.envoy.Module = filepath.Join(dir, "guest.wasm")
-	if err := build(ctx, b.envoy.Module); err != nil {
+	if err := guest.Build(ctx, b.envoy.Module, "./hex/guest"); err != nil {
 		return nil, err
 	}
 	machines := []machine{{"wazero", b.wazero}}
@@ -88,16 +88,6 @@ func (b *bench) measure(ctx context.Context, o command.Options) (tables []*repor
 type machine struct {
 	name string
 	log  func(ctx context.Context) ([]byte, error) // runs the guest and returns its log
-}
-
-func build(ctx context.Context, module string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", module,
-		"./hex/guest")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the guest: %w: %s", err, text)
-	}
-	return nil
 }
 
 // wazero runs the guest in the embedded engine.

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/guest"
 	"l4dump/internal/host"
 	"l4dump/record"
 )
@@ -55,10 +55,7 @@ func (l *log) records(t *testing.T) (records []record.Record, others []string) {
 // build builds a module for wasip1.
 func build(t *testing.T, source string) []byte {
 	out := filepath.Join(t.TempDir(), "module.wasm")
-	command := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, source)
-	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	text, err := command.CombinedOutput()
-	require.NoError(t, err, "%s", text)
+	require.NoError(t, guest.Build(t.Context(), out, source))
 	module, err := os.ReadFile(out)
 	require.NoError(t, err)
 	return module

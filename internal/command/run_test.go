@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"l4dump/internal/guest"
 )
 
 func TestRunRefusals(t *testing.T) {
@@ -103,10 +104,7 @@ static_resources:
 func loggingPlugin(t *testing.T, dir string, lines []string) string {
 	t.Helper()
 	module := filepath.Join(dir, "probe.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "../../internal/host/testdata/probe")
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	text, err := build.CombinedOutput()
-	require.NoError(t, err, string(text))
+	require.NoError(t, guest.Build(t.Context(), module, "../host/testdata/probe"))
 	script := "quiet\\non_connect "
 	for _, line := range lines {
 		_, message, _ := strings.Cut(strings.TrimSpace(line), "l4dump-v1: ")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"l4dump/internal/guest"
 )
 
 // fixture is what all tests share: the guest module and the directory of compiled modules. Written once by TestMain.
@@ -47,10 +48,8 @@ func runTests(m *testing.M) int {
 }
 
 func buildGuest(source, out string) ([]byte, error) {
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, source)
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	if text, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build guest %s: %w\n%s", source, err, text)
+	if err := guest.Build(context.Background(), out, source); err != nil {
+		return nil, err
 	}
 	return os.ReadFile(out)
 }

@@ -1,13 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"l4dump/internal/guest"
 	"l4dump/internal/host"
 )
 
@@ -41,10 +42,8 @@ func runTests(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	fixture.cacheDir = filepath.Join(dir, "cache")
 	fixture.probe = filepath.Join(dir, "probe.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-o", fixture.probe, "../host/testdata/probe")
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	if text, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build guest: %v\n%s", err, text)
+	if err := guest.Build(context.Background(), fixture.probe, "../host/testdata/probe"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	code := m.Run()

@@ -3,8 +3,11 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -276,4 +279,49 @@ func (c *sidecarProcess) post(path, body string) (status int, answer string) {
 	text, err := io.ReadAll(response.Body)
 	require.NoError(c.t, err)
 	return response.StatusCode, string(text)
+}
+
+// usualCPU returns the highest of some readings of CPU usage, in percent.
+func (c *sidecarProcess) usualCPU(readings int) float64 {
+	c.t.Helper()
+	highest := 0.0
+	var last sidecar.UsageFigure
+	for range readings {
+		waitFor(c.t, "a new reading", func() bool {
+			now := c.status().Usage.CPU
+			isNew := last == (sidecar.UsageFigure{}) || now.Percent != last.Percent || now.AgeMillis < last.AgeMillis
+			last = now
+			return isNew
+		})
+		highest = max(highest, last.Percent)
+	}
+	return highest
+}
+
+// requirePortrait uploads a portrait, which must be taken.
+func (c *sidecarProcess) requirePortrait(businessType, body string) {
+	c.t.Helper()
+	status, answer := c.post("/v1/portraits/"+businessType+"?port=8080", body)
+	require.Equal(c.t, http.StatusCreated, status, answer)
+	var portrait sidecar.Portrait
+	require.NoError(c.t, json.Unmarshal([]byte(answer), &portrait))
+	require.Equal(c.t, businessType, portrait.Type)
+}
+
+// lines returns the lines of one of the sidecar's files, which may not be there yet.
+func (c *sidecarProcess) lines(name string) []string {
+	c.t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.dir, name))
+	if errors.Is(err, fs.ErrNotExist) || len(text) == 0 {
+		return nil
+	}
+	require.NoError(c.t, err)
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+// waitForLines waits until one of the sidecar's files has count lines.
+func (c *sidecarProcess) waitForLines(name string, count int) []string {
+	c.t.Helper()
+	waitFor(c.t, name, func() bool { return len(c.lines(name)) >= count })
+	return c.lines(name)
 }

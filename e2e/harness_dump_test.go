@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"l4dump/record"
+	"l4dump/strategy"
 )
 
 // dump is what was recorded, as the log holds it.
@@ -189,4 +192,45 @@ func (d *dump) take(r *record.Record) error {
 		d.closes++
 	}
 	return nil
+}
+
+// requireWhole requires that a connection was recorded from its first byte to its end, both directions.
+func requireWhole(t *testing.T, c *conn, want talk) {
+	t.Helper()
+	require.Equal(t, want.sent, c.streams[record.Downstream].digest(t), "what the client sent")
+	require.Equal(t, want.received, c.streams[record.Upstream].digest(t), "what the service sent")
+	require.Equal(t, []uint64{want.sent.length}, c.streams[record.Downstream].ends)
+	require.Equal(t, []uint64{want.received.length}, c.streams[record.Upstream].ends)
+	require.NotNil(t, c.closed)
+	require.Equal(t, record.Ledger{Seen: want.sent.length, Kept: want.sent.length}, c.closed.Downstream)
+	require.Equal(t, record.Ledger{Seen: want.received.length, Kept: want.received.length}, c.closed.Upstream)
+}
+
+// requireDecoded requires that the decode command finds all connections in a log, by their identifiers, without a fault.
+func requireDecoded(t *testing.T, log string, want map[string]talk) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "streams")
+	text, err := exec.Command(commandLine(t), "decode", "--format", "raw", "--out", dir, "--strict", log).CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	read := func(name string) digest {
+		stream, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			return digestOf(nil) // a direction without bytes has no file
+		}
+		require.NoError(t, err)
+		return digestOf(stream)
+	}
+	for id, talk := range want {
+		require.Equal(t, talk.sent, read(id+".downstream"))
+		require.Equal(t, talk.received, read(id+".upstream"))
+	}
+}
+
+// ledger returns the ledger of seen bytes of which all but kept were dropped for one reason.
+func ledger(seen, kept uint64, reason strategy.Reason) record.Ledger {
+	l := record.Ledger{Seen: seen, Kept: kept}
+	if seen > kept {
+		l.Dropped = []record.Drop{{Reason: reason.String(), Bytes: seen - kept}}
+	}
+	return l
 }

@@ -283,3 +283,11 @@ func (p *proxy) residentBytes() int64 {
 	require.Fail(p.t, "no VmRSS in the process's status")
 	return 0
 }
+
+// waitForPolls waits for count more polls with a result.
+func (p *proxy) waitForPolls(result string, count uint64) {
+	p.t.Helper()
+	name := "l4dump_polls_" + result + "_total"
+	before := p.metrics()[name]
+	waitFor(p.t, "polls: "+result, func() bool { return p.metrics()[name] >= before+count })
+}
