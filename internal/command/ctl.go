@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"l4dump/internal/poll"
 	"l4dump/internal/sidecar"
 	"l4dump/strategy"
 )
@@ -95,8 +94,8 @@ func warnOfDisobedient(w io.Writer, plugins []sidecar.PluginStatus) {
 		fmt.Fprintln(w, `l4dump: no plugin has polled this sidecar lately; one with "resource_guard": "off" does not obey it`)
 	}
 	for _, p := range plugins {
-		if poll.Guard(p.Guard) != poll.GuardSidecar {
-			fmt.Fprintf(w, "l4dump: plugin %q does not obey this sidecar: its guard is %q\n", plain(p.Plugin), plain(p.Guard))
+		if governor := governorText(p); governor != "" {
+			fmt.Fprintf(w, "l4dump: plugin %s does not obey this sidecar: %s\n", pluginName(p), governor)
 		}
 	}
 }

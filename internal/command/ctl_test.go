@@ -19,14 +19,17 @@ import (
 )
 
 // fixedUsage is usage measured 140 ms before sidecarTime.
-type fixedUsage struct{}
+type fixedUsage struct{ note string }
 
 var sidecarTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func (fixedUsage) Latest() (cpu, memory sidecar.Figure, ok bool) {
+func (u fixedUsage) Latest() (sidecar.Measurement, bool) {
 	taken := sidecarTime.Add(-140 * time.Millisecond)
-	return sidecar.Figure{Percent: 12.5, Source: "host:/proc/stat", Taken: taken},
-		sidecar.Figure{Percent: 40, Source: "cgroup2:/pod", Taken: taken}, true
+	return sidecar.Measurement{
+		CPU:    sidecar.Figure{Percent: 12.5, Source: "host:/proc/stat", Taken: taken},
+		Memory: sidecar.Figure{Percent: 40, Source: "cgroup2:/pod", Taken: taken},
+		Note:   u.note,
+	}, true
 }
 
 // startSidecar starts a sidecar whose clock stands, and returns its address and folder.
@@ -205,10 +208,41 @@ func TestCtlStatus(t *testing.T) {
 			name: "off, but one plugin has no guard", set: `{"switch":"FORCE_OFF"}`,
 			change: func(o *sidecar.Options) { o.Usage = nil },
 			report: `[{"plugin":"","guard":"off","reason":"recorded","strategy":{"switch":"ON"}}]`,
-			want: "recording  yes: the global strategy is FORCE_OFF; plugin \"\" records all the same, since this sidecar does not govern it\n" +
+			want: "recording  yes, but by no plugin that this sidecar governs: the global strategy is FORCE_OFF; " +
+				"a plugin without a name records all the same, since this sidecar does not govern it\n" +
 				"usage      not measured\nglobal     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
 				"plugin     (without a name): recorded; its own strategy: ON, 1 s of every 30 s, under 80 % CPU and 70 % memory;" +
-				" it says recorded, 0s ago; its resource_guard is \"off\": it does not obey this sidecar\n" +
+				" it says recorded, 0s ago; its resource_guard is \"off\"\n" +
+				"dumps      0 bytes in DIR\n",
+		},
+		{
+			name: "one is off, another one obeys another sidecar", set: `{"switch":"FORCE_OFF"}`,
+			change: func(o *sidecar.Options) { o.Usage = nil },
+			report: `[{"plugin":"a","reason":"forced_off","strategy":{"switch":"ON"}},` +
+				`{"plugin":"b","guard":"other","reason":"recorded","strategy":{"switch":"ON"}}]`,
+			want: "recording  in part: the global strategy is FORCE_OFF; " +
+				"plugin \"b\" records all the same, since this sidecar does not govern it\n" +
+				"usage      not measured\nglobal     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
+				"plugin     a: forced_off; its own strategy: ON, 1 s of every 30 s, under 80 % CPU and 70 % memory; it says forced_off, 0s ago\n" +
+				"plugin     b: recorded; its own strategy: ON, 1 s of every 30 s, under 80 % CPU and 70 % memory;" +
+				" it says recorded, 0s ago; it obeys another sidecar\n" +
+				"dumps      0 bytes in DIR\n",
+		},
+		{
+			name: "what is wrong though it works", set: `{"switch":"ON"}`,
+			change: func(o *sidecar.Options) {
+				o.Usage = fixedUsage{note: "no node"}
+				o.SampleInterval, o.UsageStaleAfter = 3*time.Second, 5*time.Second
+			},
+			report: `[{"plugin":"p","reason":"usage_unknown","strategy":{}}]`,
+			want: "recording  yes: a window is open and nothing is in the way\n" +
+				"warning    usage is measured in part: no node\n" +
+				"warning    stale-after is 5s, so that recording flaps: want at least 6s, twice sample-interval\n" +
+				"warning    plugin \"p\" does not believe a measurement that is fresh here: if this goes on, its stale_after is too short," +
+				" want at least 6s and its poll_interval together\n" + window + usage +
+				"strategy   ON, 1 s of every 30 s, under 80 % CPU and 70 % memory\n" +
+				"global     ON, 1 s of every 30 s, under 80 % CPU and 70 % memory (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
+				"plugin     p: recorded; its own strategy: OFF, 1 s of every 30 s, under 80 % CPU and 70 % memory; it says usage_unknown, 0s ago\n" +
 				"dumps      0 bytes in DIR\n",
 		},
 		{
@@ -248,11 +282,12 @@ func TestCtlStatus(t *testing.T) {
 func TestCtlOffNamesWhoDoesNotObey(t *testing.T) {
 	address, _ := startSidecar(t, nil)
 	pollSidecar(t, address, `[{"plugin":"a","reason":"recorded"},{"plugin":"b","guard":"off","reason":"recorded"},`+
-		`{"plugin":"c","guard":"other","reason":"switch_off"}]`)
+		`{"plugin":"c","guard":"other","reason":"switch_off"},{"plugin":"","guard":"off","reason":"recorded"}]`)
 	code, _, stderr := runCommand("", "ctl", "--address", address, "off")
 	require.Zero(t, code)
-	require.Equal(t, "l4dump: plugin \"b\" does not obey this sidecar: its guard is \"off\"\n"+
-		"l4dump: plugin \"c\" does not obey this sidecar: its guard is \"other\"\n", stderr)
+	require.Equal(t, "l4dump: plugin (without a name) does not obey this sidecar: its resource_guard is \"off\"\n"+
+		"l4dump: plugin b does not obey this sidecar: its resource_guard is \"off\"\n"+
+		"l4dump: plugin c does not obey this sidecar: it obeys another sidecar\n", stderr)
 }
 
 // pollSidecar sends a plugin's report.

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,16 +29,15 @@ const (
 
 // sidecarFlags are the flags of the sidecar command.
 type sidecarFlags struct {
-	options        sidecar.Options
-	listen         []string
-	socketMode     string
-	socketOwner    string
-	scope          string
-	podUID         string
-	proc, cgroup   string
-	sampleInterval time.Duration
-	logFormat      string
-	logLevel       string
+	options      sidecar.Options
+	listen       []string
+	socketMode   string
+	socketOwner  string
+	scope        string
+	podUID       string
+	proc, cgroup string
+	logFormat    string
+	logLevel     string
 }
 
 func newSidecarCommand() *cobra.Command {
@@ -98,9 +96,9 @@ func (f *sidecarFlags) register(cmd *cobra.Command) {
 	p.StringVar(&f.podUID, "pod-uid", "", "UID of the pod (default $"+podUIDVariable+")")
 	p.StringVar(&f.proc, "proc", "/proc", "where procfs is mounted")
 	p.StringVar(&f.cgroup, "cgroup", "/sys/fs/cgroup", "where the cgroups are mounted")
-	p.DurationVar(&f.sampleInterval, "sample-interval", usage.DefaultInterval, "time between two measurements")
+	p.DurationVar(&o.SampleInterval, "sample-interval", usage.DefaultInterval, "time between two measurements")
 	p.DurationVar(&o.UsageStaleAfter, "stale-after", sidecar.DefaultUsageStaleAfter,
-		"age from which a measurement is not believed")
+		"age from which a measurement is not believed; at least twice --sample-interval")
 	p.DurationVar(&o.ReportStaleAfter, "report-stale-after", sidecar.DefaultReportStaleAfter,
 		"age from which a plugin that polled counts as gone; more than its poll_interval")
 	p.StringVar(&o.EnvoyAdmin, "envoy-admin", "", "Envoy's admin interface, http://HOST:PORT or unix:///PATH")
@@ -230,7 +228,7 @@ func (f *sidecarFlags) sampler(logger *slog.Logger) (*usage.Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return usage.NewSampler(reader, usage.SamplerOptions{Interval: f.sampleInterval, Changed: func(err error) {
+	return usage.NewSampler(reader, usage.SamplerOptions{Interval: f.options.SampleInterval, Changed: func(err error) {
 		if err != nil {
 			logger.Error("cannot measure usage; nothing is recorded without it", "error", err)
 		} else {
@@ -269,13 +267,13 @@ type usageSource struct {
 
 // Latest returns the last reading. It logs what is measured and what cannot be, at first and when that changes: to
 // measure the node alone may not be what was meant.
-func (u *usageSource) Latest() (cpu, memory sidecar.Figure, ok bool) {
+func (u *usageSource) Latest() (sidecar.Measurement, bool) {
 	reading, ok := u.sampler.Latest()
 	if !ok {
-		return sidecar.Figure{}, sidecar.Figure{}, false
+		return sidecar.Measurement{}, false
 	}
 	u.say(reading)
-	return figureOf(reading.CPU), figureOf(reading.Memory), true
+	return sidecar.Measurement{CPU: figureOf(reading.CPU), Memory: figureOf(reading.Memory), Note: reading.Note}, true
 }
 
 // say logs the scope and the note of a reading if they are not those of the last one.

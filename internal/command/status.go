@@ -48,23 +48,29 @@ func strategyLine(s sidecar.Strategy) string {
 
 // writeStatus writes a status for a person: whether traffic is recorded, and why not, first.
 func writeStatus(w io.Writer, s sidecar.Status, color bool) error {
-	answer, why, start := "no", plain(s.Why), colorBad
+	answer, good := answerText(s)
+	why := plain(s.Why)
 	switch {
 	case invalid(s.Envoy):
 		why = "a plugin's configuration is not valid; the proxy's log names the faults"
 	case len(s.Plugins) == 0:
-		answer, why = "unknown", `no plugin has polled lately; one with "resource_guard": "off" never does, and records as it is told`
-	case s.Recording:
-		answer, start = "yes", colorGood
+		why = `no plugin has polled lately; one with "resource_guard": "off" never does, and records as it is told`
 	}
 	if color {
+		start := colorBad
+		if good {
+			start = colorGood
+		}
 		answer = start + answer + colorEnd
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("recording", "%s: %s", answer, why)
-	// Without a plugin, or forced off, the defaults stand there, which nobody goes by.
-	limits := len(s.Plugins) > 0 && s.Strategy.Switch != strategy.SwitchForceOff
+	for _, warning := range s.Warnings {
+		row("warning", "%s", plain(warning))
+	}
+	// Without a plugin that is governed, or forced off, these are defaults, which nothing follows.
+	limits := slices.ContainsFunc(s.Plugins, governed) && s.Strategy.Switch != strategy.SwitchForceOff
 	if limits {
 		row("window", "%s", windowText(s.Window))
 	}
@@ -92,6 +98,33 @@ func writeStatus(w io.Writer, s sidecar.Status, color bool) error {
 	}
 	row("dumps", "%s", dumpsText(s.Files))
 	return t.Flush()
+}
+
+// governed reports whether the sidecar that was asked governs a plugin.
+func governed(p sidecar.PluginStatus) bool { return governorText(p) == "" }
+
+// answerText says whether traffic is recorded, and whether that is good news.
+func answerText(s sidecar.Status) (answer string, good bool) {
+	obeying, obeyingRecord := false, false
+	for _, p := range s.Plugins {
+		if governed(p) {
+			obeying = true
+			obeyingRecord = obeyingRecord || p.Recording
+		}
+	}
+	switch {
+	case invalid(s.Envoy):
+		return "no", false
+	case len(s.Plugins) == 0:
+		return "unknown", false
+	case !s.Recording:
+		return "no", false
+	case obeyingRecord:
+		return "yes", true
+	case obeying:
+		return "in part", false
+	}
+	return "yes, but by no plugin that this sidecar governs", false
 }
 
 func windowText(w sidecar.Window) string {
@@ -146,19 +179,31 @@ func fileText(f sidecar.StrategyFileStatus) string {
 
 func pluginText(p sidecar.PluginStatus) string {
 	age := time.Duration(p.AgeMillis) * time.Millisecond
-	guard := ""
+	text := fmt.Sprintf("%s: %s; its own strategy: %s; it says %s, %v ago",
+		pluginName(p), plain(p.Reason), strategyLine(p.Application), plain(p.Reported), age)
+	if governor := governorText(p); governor != "" {
+		text += "; " + governor
+	}
+	return text
+}
+
+// pluginName returns a plugin's name in the proxy's configuration, which may leave it out.
+func pluginName(p sidecar.PluginStatus) string {
+	if p.Plugin == "" {
+		return "(without a name)"
+	}
+	return plain(p.Plugin)
+}
+
+// governorText says who governs a plugin, if it is not the sidecar that was asked.
+func governorText(p sidecar.PluginStatus) string {
 	switch poll.Guard(p.Guard) {
 	case poll.GuardOff:
-		guard = `; its resource_guard is "off": it does not obey this sidecar`
+		return `its resource_guard is "off"`
 	case poll.GuardOther:
-		guard = "; it obeys another sidecar"
+		return "it obeys another sidecar"
 	}
-	name := p.Plugin
-	if name == "" {
-		name = "(without a name)"
-	}
-	return fmt.Sprintf("%s: %s; its own strategy: %s; it says %s, %v ago%s",
-		plain(name), plain(p.Reason), strategyLine(p.Application), plain(p.Reported), age, guard)
+	return ""
 }
 
 // envoyText lists the counters that are not 0, or that are worth an alert where they are.

@@ -290,7 +290,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 	v := s.view()
 	status := Status{
 		Version: poll.StateVersion, Time: v.now.UTC().Round(0), Recording: v.anyRecords(), Reason: v.reason.String(),
-		Why: explain(v), Usage: v.usage.message(v.now), Strategy: Strategy(v.strategy), Window: v.message(),
+		Why: explain(v), Warnings: s.warnings(v), Usage: v.usage.message(v.now), Strategy: Strategy(v.strategy), Window: v.message(),
 		Global: v.globalMessage(), Plugins: v.pluginMessages(), Files: FilesStatus{Dir: s.options.Dir},
 	}
 	if s.file != nil {

@@ -53,8 +53,10 @@ func Example_portrait() {
 // calm is usage of a machine that does nothing.
 type calm struct{ now time.Time }
 
-func (c calm) Latest() (cpu, memory sidecar.Figure, ok bool) {
-	return sidecar.Figure{Percent: 1, Taken: c.now}, sidecar.Figure{Percent: 2, Taken: c.now}, true
+func (c calm) Latest() (sidecar.Measurement, bool) {
+	return sidecar.Measurement{
+		CPU: sidecar.Figure{Percent: 1, Taken: c.now}, Memory: sidecar.Figure{Percent: 2, Taken: c.now},
+	}, true
 }
 
 // startSidecar starts a sidecar that records: its global strategy is ON, and a window has just begun.

@@ -10,7 +10,11 @@ import (
 func explain(v view) string {
 	why := explainGoverned(&v)
 	for _, name := range v.ungoverned() {
-		why += fmt.Sprintf("; plugin %q records all the same, since this sidecar does not govern it", name)
+		who := "a plugin without a name"
+		if name != "" {
+			who = fmt.Sprintf("plugin %q", name)
+		}
+		why += "; " + who + " records all the same, since this sidecar does not govern it"
 	}
 	return why
 }

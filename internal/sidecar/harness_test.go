@@ -61,13 +61,14 @@ func (c *clock) set(now time.Time) {
 type meter struct {
 	mu          sync.Mutex
 	cpu, memory Figure
+	note        string
 	ok          bool
 }
 
-func (m *meter) Latest() (cpu, memory Figure, ok bool) {
+func (m *meter) Latest() (Measurement, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.cpu, m.memory, m.ok
+	return Measurement{CPU: m.cpu, Memory: m.memory, Note: m.note}, m.ok
 }
 
 func (m *meter) set(cpu, memory float64, taken time.Time) {

@@ -91,6 +91,7 @@ type Status struct {
 	Recording    bool                `json:"recording"` // some plugin does
 	Reason       string              `json:"reason"`    // of those that this sidecar governs
 	Why          string              `json:"why"`       // Reason as a sentence
+	Warnings     []string            `json:"warnings"`  // what is wrong although it works, as sentences
 	Usage        *Usage              `json:"usage"`
 	Strategy     Strategy            `json:"strategy"`
 	Window       Window              `json:"window"`

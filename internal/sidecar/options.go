@@ -28,6 +28,7 @@ type Options struct {
 	StrategyFile string // watched; default: none
 
 	Usage            UsageSource   // nil: nothing is measured, so nothing is recorded
+	SampleInterval   time.Duration // time between two of Usage's measurements, for warnings; default: not known
 	UsageStaleAfter  time.Duration // age from which a reading is not believed; default: 5s
 	ReportStaleAfter time.Duration // age from which a plugin that polled counts as gone; default: 15s
 

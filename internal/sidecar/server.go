@@ -58,6 +58,9 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.release())
 	}
+	for _, warning := range s.warnings(view{}) {
+		s.log.Warn(warning)
+	}
 	ctx, s.cancel = context.WithCancel(ctx)
 	go s.run(ctx, listeners)
 	return s, nil

@@ -12,15 +12,22 @@ type Figure struct {
 	Taken   time.Time // when
 }
 
-// UsageSource is where CPU and memory come from. Latest returns the last reading at once, and false while there is
+// Measurement is what was measured last.
+type Measurement struct {
+	CPU, Memory Figure
+	Note        string // what cannot be measured, for people; empty if nothing is missing
+}
+
+// UsageSource is where CPU and memory come from. Latest returns the last measurement at once, and false while there is
 // none; it is called by many goroutines.
 type UsageSource interface {
-	Latest() (cpu, memory Figure, ok bool)
+	Latest() (m Measurement, ok bool)
 }
 
 // reading is both figures at one moment.
 type reading struct {
 	cpu, memory Figure
+	note        string
 	ok          bool
 }
 
@@ -29,13 +36,13 @@ func read(source UsageSource) reading {
 	if source == nil {
 		return reading{}
 	}
-	cpu, memory, ok := source.Latest()
-	if !ok || math.IsNaN(cpu.Percent) || math.IsNaN(memory.Percent) {
+	m, ok := source.Latest()
+	if !ok || math.IsNaN(m.CPU.Percent) || math.IsNaN(m.Memory.Percent) {
 		return reading{}
 	}
-	cpu.Percent = min(max(cpu.Percent, 0), 100)
-	memory.Percent = min(max(memory.Percent, 0), 100)
-	return reading{cpu: cpu, memory: memory, ok: true}
+	m.CPU.Percent = min(max(m.CPU.Percent, 0), 100)
+	m.Memory.Percent = min(max(m.Memory.Percent, 0), 100)
+	return reading{cpu: m.CPU, memory: m.Memory, note: m.Note, ok: true}
 }
 
 // fresh reports whether both figures are known and not older than staleAfter.
