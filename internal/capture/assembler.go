@@ -1,28 +1,45 @@
+// Package capture is the neutral model of a recording: connections with ordered events, their ledger, and what is wrong
+// with them. A Source gives events in whatever order it has them; the Assembler puts each connection's events into order
+// and finds what is missing; a Sink is asked for a Consumer for each connection, which gets its events, its faults and at
+// the end a Verdict on its completeness.
 package capture
 
 import (
 	"bytes"
 	"container/heap"
 	"container/list"
+	"errors"
+	"fmt"
 	"hash/maphash"
 	"math"
 	"time"
-
-	"l4dump/record"
 )
 
-// Assembler puts the records of each connection into order and finds what is missing.
+// Options are how an Assembler works. The zero value is for inputs that end.
+type Options struct {
+	Filter Filter
+	Limits Limits
+
+	// LossTimeout says that the input is live, and how long an event may come after one that follows it before it is
+	// declared lost; 0 means as long as the input lasts. Connections that a live input leaves open are no faults.
+	LossTimeout time.Duration
+
+	// Reporter gets every fault; nil means that none does.
+	Reporter Reporter
+}
+
+// Assembler puts the events of each connection into order and finds what is missing. It is not safe for concurrent use.
 //
-// A record that comes early is held until those before it have come. Where the held ones exceed the limits, the
-// connection that has waited longest goes on without the records that it waits for: they are lost.
+// An event that comes early is held until those before it have come. If the held ones exceed the limits, the connection
+// that has waited longest continues without the events that it waits for: they are lost.
 type Assembler struct {
-	handler Handler
-	filter  Filter
+	sink    Sink
+	options Options
 	limits  Limits
 	stats   Stats
 
-	conns   map[record.ConnID]*conn
-	recent  *list.List // of *conn, the one with the latest record last
+	conns   map[ID]*conn
+	recent  *list.List // of *conn, the one with the latest event last
 	waiting *list.List // of *conn, the one that has waited longest first
 	closed  closedConns
 	history history
@@ -30,54 +47,51 @@ type Assembler struct {
 
 	heldRecords int
 	heldBytes   int
-	current     entry // of Add: a handler's argument would be allocated for each record
+	current     entry // of Add: a consumer's argument would be allocated for each event
 }
 
-// NewAssembler returns an Assembler without connections. Handler gets what filter selects.
-func NewAssembler(handler Handler, filter Filter, limits Limits) *Assembler {
-	limits = limits.withDefaults()
+// NewAssembler returns an Assembler without connections. Sink gets what the filter selects.
+func NewAssembler(sink Sink, options Options) *Assembler {
+	limits := options.Limits.withDefaults()
 	return &Assembler{
-		handler: handler,
-		filter:  filter,
+		sink:    sink,
+		options: options,
 		limits:  limits,
-		conns:   map[record.ConnID]*conn{},
+		conns:   map[ID]*conn{},
 		recent:  list.New(),
 		waiting: list.New(),
-		closed:  closedConns{max: limits.ClosedConnections, conns: map[record.ConnID]closedConn{}},
+		closed:  closedConns{max: limits.ClosedConnections, conns: map[ID]closedConn{}},
 		history: newHistory(limits.HistoryRecords),
 		seed:    maphash.MakeSeed(),
 	}
 }
 
-// Add takes a record whose text is given too. Both may be changed when Add has returned.
-func (a *Assembler) Add(r *record.Record, text []byte, at Place, now time.Time) error {
-	if r.Seq == math.MaxUint64 || r.Offset > math.MaxInt64-uint64(len(r.Payload)) {
-		a.fault(Fault{Kind: FaultDamaged, Place: at, Err: ErrRange})
+// Add takes an event, which may be changed when Add has returned. now is when it came, for Options.LossTimeout.
+func (a *Assembler) Add(event *Event, print Fingerprint, at Place, now time.Time) error {
+	e := &a.current
+	*e = entry{Event: *event, at: at, print: print}
+	c := a.conns[e.Conn]
+	if e.Seq == math.MaxUint64 || e.Offset > math.MaxInt64-uint64(len(e.Payload)) {
+		a.fault(c, e.fault(FaultRange))
 		return nil
 	}
-	e := &a.current
-	*e = entry{Record: *r, at: at}
-	e.print.length = len(text)
-	copy(e.print.sum[:], text[len(text)-len(e.print.sum):])
-
-	c := a.conns[r.Conn]
 	if c == nil {
-		if was, ok := a.closed.conns[r.Conn]; ok {
+		if was, ok := a.closed.conns[e.Conn]; ok {
 			a.addClosed(e, was)
 			return nil
 		}
 		var err error
-		if c, err = a.open(r.Conn); err != nil {
+		if c, err = a.open(e.Conn); err != nil {
 			return err
 		}
 	}
 	a.recent.MoveToBack(c.recent)
-	c.last, c.lastAt = r.Header, at
+	c.last, c.lastAt = e.Header, at
 	switch {
-	case r.Seq < c.next:
-		a.repeated(e, c.lost)
+	case e.Seq < c.next:
+		a.repeated(c, e)
 		return nil
-	case r.Seq > c.next:
+	case e.Seq > c.next:
 		return a.hold(c, e, now)
 	}
 	if err := a.emit(c, e); err != nil || c.waiting == nil {
@@ -86,8 +100,26 @@ func (a *Assembler) Add(r *record.Record, text []byte, at Place, now time.Time) 
 	return a.release(c, now)
 }
 
-// Expire declares the records lost that connections have waited for since then or longer.
-func (a *Assembler) Expire(then, now time.Time) error {
+// InputFault takes what is wrong with an input and with no connection that is known.
+func (a *Assembler) InputFault(f fmt.Stringer) {
+	a.stats.Faults++
+	if a.options.Reporter != nil {
+		a.options.Reporter.InputFault(f)
+	}
+}
+
+// Selects reports whether the filter selects what has a header.
+func (a *Assembler) Selects(h *Header) bool { return a.options.Filter.selects(h) }
+
+// Flush says that the input has nothing more for now.
+func (a *Assembler) Flush() error { return a.sink.Flush() }
+
+// Expire declares the events lost that connections have waited for during Options.LossTimeout or longer.
+func (a *Assembler) Expire(now time.Time) error {
+	if a.options.LossTimeout == 0 {
+		return nil
+	}
+	then := now.Add(-a.options.LossTimeout)
 	for front := a.waiting.Front(); front != nil; front = a.waiting.Front() {
 		c := front.Value.(*conn)
 		if c.since.After(then) {
@@ -100,18 +132,18 @@ func (a *Assembler) Expire(then, now time.Time) error {
 	return nil
 }
 
-// WaitingSince returns when the connection that has waited longest began to wait. ok is false where none waits.
-func (a *Assembler) WaitingSince() (since time.Time, ok bool) {
+// Expires returns when Expire has something to do next. ok is false if it has nothing.
+func (a *Assembler) Expires() (at time.Time, ok bool) {
 	front := a.waiting.Front()
-	if front == nil {
+	if front == nil || a.options.LossTimeout == 0 {
 		return time.Time{}, false
 	}
-	return front.Value.(*conn).since, true
+	return front.Value.(*conn).since.Add(a.options.LossTimeout), true
 }
 
-// Finish ends the input: what connections wait for is lost. Where reportOpen is set, those without a close record are
-// faults.
-func (a *Assembler) Finish(reportOpen bool) error {
+// Finish ends the input: what connections wait for is lost, and those without a close event are faults unless the input
+// was live. It flushes the sink.
+func (a *Assembler) Finish() error {
 	for front := a.waiting.Front(); front != nil; front = a.waiting.Front() {
 		if err := a.giveUp(front.Value.(*conn), time.Time{}); err != nil {
 			return err
@@ -119,18 +151,20 @@ func (a *Assembler) Finish(reportOpen bool) error {
 	}
 	for front := a.recent.Front(); front != nil; front = a.recent.Front() {
 		c := front.Value.(*conn)
-		a.forget(c)
-		if reportOpen {
-			a.fault(Fault{Kind: FaultNoClose, Place: c.lastAt, Header: c.last})
+		if a.options.LossTimeout == 0 {
+			a.fault(c, Fault{Kind: FaultNoClose, Place: c.lastAt, Header: c.last})
+		}
+		if err := a.end(c, nil); err != nil {
+			return err
 		}
 	}
-	return nil
+	return a.Flush()
 }
 
 // Stats returns the numbers so far.
 func (a *Assembler) Stats() Stats { return a.stats }
 
-func (a *Assembler) open(id record.ConnID) (*conn, error) {
+func (a *Assembler) open(id ID) (*conn, error) {
 	if len(a.conns) >= a.limits.OpenConnections {
 		oldest := a.recent.Front().Value.(*conn)
 		for oldest.waiting != nil {
@@ -139,8 +173,12 @@ func (a *Assembler) open(id record.ConnID) (*conn, error) {
 			}
 		}
 		if !oldest.gone {
-			a.forget(oldest)
-			a.fault(Fault{Kind: FaultForgotten, Place: oldest.lastAt, Header: oldest.last})
+			f := Fault{Kind: FaultForgotten, Place: oldest.lastAt, Header: oldest.last}
+			a.fault(oldest, f)
+			oldest.certain.cut(oldest.next, oldest.positions(), f)
+			if err := a.end(oldest, nil); err != nil {
+				return nil, err
+			}
 		}
 	}
 	c := &conn{id: id}
@@ -149,10 +187,29 @@ func (a *Assembler) open(id record.ConnID) (*conn, error) {
 	return c, nil
 }
 
-func (a *Assembler) forget(c *conn) {
+// begin asks the sink for a consumer, before the first event or fault that is selected.
+func (a *Assembler) begin(c *conn, h *Header, open *Open) {
+	if c.asked {
+		return
+	}
+	c.asked = true
+	c.info = Connection{ID: h.Conn, Port: h.Port, Window: h.Window, Time: h.Time, Open: open}
+	c.consumer = a.sink.Begin(&c.info)
+}
+
+// end forgets a connection and tells its consumer what is known of it.
+func (a *Assembler) end(c *conn, last *Close) error {
 	c.gone = true
 	delete(a.conns, c.id)
 	a.recent.Remove(c.recent)
+	if c.selected && c.tls {
+		a.stats.TLS++
+	}
+	if c.consumer == nil {
+		return nil
+	}
+	v := c.verdict(last)
+	return c.consumer.End(&v)
 }
 
 func (a *Assembler) hold(c *conn, e *entry, now time.Time) error {
@@ -179,7 +236,9 @@ func (a *Assembler) giveUp(c *conn, now time.Time) error {
 	if c.next < first.Seq {
 		c.lose(c.next, first.Seq-1)
 		if c.begun {
-			a.fault(Fault{Kind: FaultLost, Place: first.at, Header: first.Header, First: c.next, Last: first.Seq - 1})
+			f := Fault{Kind: FaultLost, Place: first.at, Header: first.Header, First: c.next, Last: first.Seq - 1}
+			a.fault(c, f)
+			c.certain.cut(c.next, c.positions(), f)
 		}
 		c.next = first.Seq
 	}
@@ -197,7 +256,7 @@ func (a *Assembler) release(c *conn, now time.Time) error {
 		case c.gone: // closed by a record before
 			a.addClosed(e, a.closed.conns[c.id])
 		case e.Seq < c.next:
-			a.repeated(e, c.lost)
+			a.repeated(c, e)
 		default:
 			err = a.emit(c, e)
 		}
@@ -216,68 +275,118 @@ func (a *Assembler) release(c *conn, now time.Time) error {
 	return nil
 }
 
-// emit hands on the record whose turn it is.
+// emit hands on the event whose turn it is.
 func (a *Assembler) emit(c *conn, e *entry) error {
 	c.next = e.Seq + 1
 	a.history.put(c.id, e.Seq, e.print)
+	selected := a.options.Filter.selects(&e.Header)
+	if selected {
+		a.begin(c, &e.Header, e.Open)
+	}
 	if !c.begun {
 		c.begun = true
-		if e.Kind != record.KindOpen || e.Seq != 0 {
-			a.fault(Fault{Kind: FaultNoOpen, Place: e.at, Header: e.Header, Last: e.Seq})
+		if e.Kind != KindOpen || e.Seq != 0 {
+			f := Fault{Kind: FaultNoOpen, Place: e.at, Header: e.Header, Last: e.Seq}
+			a.fault(c, f)
+			c.contradict(f)
 		}
 	}
-	if !a.fits(c, e) {
-		return nil
+	if a.fits(c, e) {
+		if err := a.give(c, e, selected); err != nil {
+			return err
+		}
 	}
-	if e.Kind == record.KindClose {
-		a.forget(c)
+	if e.Kind == KindClose {
 		a.closed.put(c.id, closedConn{next: c.next, lost: c.lost})
+		return a.end(c, e.Close)
 	}
-	if !a.filter.selects(&e.Header) {
+	return nil
+}
+
+// give gives an event to the connection's consumer.
+func (a *Assembler) give(c *conn, e *entry, selected bool) error {
+	if !selected {
+		c.cutBefore(e, e.fault(FaultFiltered))
 		return nil
 	}
 	a.stats.Records++
-	if e.Kind == record.KindData {
+	if e.Kind == KindData {
 		a.stats.Bytes[e.Direction] += uint64(len(e.Payload))
+		c.streams[e.Direction].given += uint64(len(e.Payload))
 	}
 	if !c.selected {
 		c.selected = true
 		a.stats.Connections++
 	}
-	return a.handler.Record(&e.Record, e.at)
+	if c.consumer == nil {
+		return nil
+	}
+	if err := c.consumer.Event(&e.Event, e.at); err != nil {
+		return a.refused(c, e, err)
+	}
+	return nil
 }
 
-// addClosed takes a record of a connection whose close record has been handed on.
+// refused makes a fault of an event that the consumer cannot take, unless it takes none any more.
+func (a *Assembler) refused(c *conn, e *entry, err error) error {
+	var skip *SkipError
+	if !errors.As(err, &skip) {
+		return err
+	}
+	f := e.fault(FaultSkipped)
+	f.Err = skip.Err
+	a.fault(c, f)
+	return nil
+}
+
+// addClosed takes an event of a connection whose close event has been handed on.
 func (a *Assembler) addClosed(e *entry, c closedConn) {
+	kind := FaultAfterClose
 	if e.Seq < c.next {
-		a.repeated(e, c.lost)
-		return
+		kind = a.repetition(e, c.lost)
 	}
-	a.fault(e.fault(FaultAfterClose))
+	a.fault(nil, e.fault(kind))
 }
 
-// repeated takes a record whose turn has passed.
-func (a *Assembler) repeated(e *entry, lost []span) {
-	kind := FaultUnchecked
-	if first, ok := a.history.get(e.Conn, e.Seq); ok {
-		kind = FaultConflict
-		if first == e.print {
-			kind = FaultDuplicate
-		}
-	} else if contains(lost, e.Seq) {
-		kind = FaultLate
+// repeated takes an event whose turn has passed.
+func (a *Assembler) repeated(c *conn, e *entry) {
+	f := e.fault(a.repetition(e, c.lost))
+	a.fault(c, f)
+	if f.Kind == FaultConflict {
+		c.contradict(f)
 	}
-	a.fault(e.fault(kind))
+}
+
+// repetition returns what an event is whose turn has passed.
+func (a *Assembler) repetition(e *entry, lost []span) FaultKind {
+	if first, ok := a.history.get(e.Conn, e.Seq); ok {
+		if first == e.print {
+			return FaultDuplicate
+		}
+		return FaultConflict
+	}
+	if contains(lost, e.Seq) {
+		return FaultLate
+	}
+	return FaultUnchecked
 }
 
 func (e *entry) fault(k FaultKind) Fault {
 	return Fault{Kind: k, Place: e.at, Header: e.Header, Direction: e.Direction, First: e.Seq, Last: e.Seq}
 }
 
-func (a *Assembler) fault(f Fault) {
-	if f.ofConnection() && !a.filter.selects(&f.Header) {
+// fault reports what is wrong with a connection; c is nil if it is not known, or not any more.
+func (a *Assembler) fault(c *conn, f Fault) {
+	if !a.options.Filter.selects(&f.Header) {
 		return
 	}
 	a.stats.Faults++
-	a.handler.Fault(f)
+	if c != nil {
+		if a.begin(c, &f.Header, nil); c.consumer != nil {
+			c.consumer.Fault(&f)
+		}
+	}
+	if a.options.Reporter != nil {
+		a.options.Reporter.Fault(&f)
+	}
 }

@@ -40,7 +40,7 @@ func TestAnyOrder(t *testing.T) {
 		log = rapid.Permutation(log).Draw(t, "order")
 
 		var c collector
-		d := NewDecoder(&c, Options{})
+		d := newDecoder(&c, LogOptions{})
 		require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
 		require.NoError(t, d.Finish())
 		require.Empty(t, c.faults)
@@ -562,7 +562,7 @@ func TestManyLosses(t *testing.T) {
 		log = append(log, r.data(record.Downstream, "x"))
 	}
 	var c collector
-	d := NewDecoder(&c, Options{Limits: Limits{HeldRecords: 1}})
+	d := newDecoder(&c, LogOptions{Options: Options{Limits: Limits{HeldRecords: 1}}})
 	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
 	require.Len(t, d.assembler.conns[connA].lost, maxSpans)
 	require.NoError(t, d.Finish())
@@ -582,17 +582,18 @@ func TestAllocations(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := new(counter)
-			h := &writing{writer: row.writer(w)}
-			d := NewDecoder(h, Options{})
+			var faults failures
+			sink := row.writer(w)
+			d := NewDecoder(sink, LogOptions{})
 			allocations := testing.AllocsPerRun(1, func() {
 				w.n = 0
-				d.assembler = NewAssembler(h, Filter{}, Limits{})
+				d.assembler = NewAssembler(sink, Options{Reporter: &faults})
 				require.NoError(t, d.Run(t.Context(), strings.NewReader(dump), "log"))
 				require.NoError(t, d.Finish())
 			})
 			require.Less(t, allocations, 512.0, "for 4096 data records")
 			require.Greater(t, w.n, row.least)
-			require.Empty(t, h.faults)
+			require.Empty(t, faults)
 		})
 	}
 }
@@ -617,46 +618,101 @@ func FuzzDecode(f *testing.F) {
 	limits := Limits{HeldRecords: 3, HeldBytes: 64, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
 	f.Fuzz(func(t *testing.T, input []byte, size uint8) {
 		var text, json strings.Builder
-		h := &checking{t: t, writers: []Writer{NewTextWriter(&text, false), NewJSONWriter(&json)}}
-		d := NewDecoder(h, Options{Limits: limits})
+		w := NewTextWriter(&text, false)
+		h := &checking{t: t, sinks: []Sink{w, NewJSONWriter(&json)}}
+		d := NewDecoder(h, LogOptions{
+			Options: Options{Limits: limits, Reporter: &h.faults},
+			Layotto: func(window record.UUID, port uint16, payload []byte, _ Place) error {
+				return w.WriteLayotto(window, port, payload)
+			},
+		})
 		h.assembler = d.assembler
 		require.NoError(t, d.Run(t.Context(), &pieces{text: string(input), size: int(size) + 1}, "log"))
 		require.NoError(t, d.Finish())
 		require.Zero(t, d.assembler.heldRecords)
 		require.Zero(t, d.assembler.heldBytes)
-		for _, out := range []string{text.String(), json.String(), h.faults.String()} {
+		require.Zero(t, h.open, "every connection that began has its end")
+		for _, out := range []string{text.String(), json.String(), strings.Join(h.faults, "\n")} {
 			require.NotRegexp(t, `[^\n -~]`, out)
 		}
 	})
 }
 
-// checking is a Handler that holds the assembler to its limits.
+// failures is a Reporter that keeps the faults.
+type failures []string
+
+func (f *failures) Fault(fault *Fault) { f.InputFault(fault) }
+
+func (f *failures) InputFault(fault fmt.Stringer) { *f = append(*f, fault.String()) }
+
+// checking is a Sink that holds the assembler to its limits, and each connection to its order and to one end.
 type checking struct {
 	t         *testing.T
 	assembler *Assembler
-	writers   []Writer
-	faults    strings.Builder
+	sinks     []Sink
+	faults    failures
+	open      int
 }
 
-func (c *checking) Record(r *record.Record, _ Place) error {
-	require.LessOrEqual(c.t, c.assembler.heldRecords, c.assembler.limits.HeldRecords+1)
-	require.LessOrEqual(c.t, len(c.assembler.conns), c.assembler.limits.OpenConnections)
-	require.LessOrEqual(c.t, len(c.assembler.closed.conns), c.assembler.limits.ClosedConnections)
-	for _, w := range c.writers {
-		require.NoError(c.t, w.WriteRecord(r))
+func (c *checking) Begin(connection *Connection) Consumer {
+	c.open++
+	checked := &checkedConnection{checking: c}
+	for _, sink := range c.sinks {
+		checked.consumers = append(checked.consumers, sink.Begin(connection))
+	}
+	return checked
+}
+
+func (c *checking) Flush() error {
+	for _, sink := range c.sinks {
+		require.NoError(c.t, sink.Flush())
 	}
 	return nil
 }
 
-func (c *checking) Layotto(window record.UUID, port uint16, payload []byte, _ Place) error {
-	return c.writers[0].WriteLayotto(window, port, payload)
+type checkedConnection struct {
+	*checking
+	consumers []Consumer
+	next      uint64
+	ended     bool
+	streams   [2]uint64
 }
 
-func (c *checking) Fault(f Fault) { fmt.Fprintln(&c.faults, f) }
+func (c *checkedConnection) Event(e *Event, at Place) error {
+	if a := c.assembler; a != nil {
+		require.LessOrEqual(c.t, a.heldRecords, a.limits.HeldRecords+1)
+		require.LessOrEqual(c.t, len(a.conns), a.limits.OpenConnections)
+		require.LessOrEqual(c.t, len(a.closed.conns), a.limits.ClosedConnections)
+	}
+	require.False(c.t, c.ended)
+	require.GreaterOrEqual(c.t, e.Seq, c.next)
+	c.next = e.Seq + 1
+	if e.Kind == KindData {
+		require.GreaterOrEqual(c.t, e.Offset, c.streams[e.Direction])
+		c.streams[e.Direction] = e.Offset + uint64(len(e.Payload))
+	}
+	for _, consumer := range c.consumers {
+		require.NoError(c.t, consumer.Event(e, at))
+	}
+	return nil
+}
 
-func (c *checking) Flush() error {
-	for _, w := range c.writers {
-		require.NoError(c.t, w.Flush())
+func (c *checkedConnection) Fault(f *Fault) {
+	require.False(c.t, c.ended)
+	for _, consumer := range c.consumers {
+		consumer.Fault(f)
+	}
+}
+
+func (c *checkedConnection) End(v *Verdict) error {
+	require.False(c.t, c.ended)
+	c.ended = true
+	c.open--
+	require.NotEmpty(c.t, v.String())
+	require.Equal(c.t, v.Cause == nil, v.State == Whole || v.State == Unfinished)
+	require.LessOrEqual(c.t, v.UptoSeq, c.next)
+	for _, consumer := range c.consumers {
+		require.NoError(c.t, consumer.End(v))
 	}
 	return nil
 }

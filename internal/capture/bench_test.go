@@ -62,12 +62,16 @@ func BenchmarkDecode(b *testing.B) {
 			require.NoError(b, err)
 			b.SetBytes(int64(len(dump)))
 			b.ReportAllocs()
+			sink := Sink(SinkFunc(func(*Connection) Consumer { return nil }))
+			if w != nil {
+				sink = w
+			}
 			for b.Loop() {
-				h := &writing{writer: w}
-				d := NewDecoder(h, Options{})
+				var faults failures
+				d := NewDecoder(sink, LogOptions{Options: Options{Reporter: &faults}})
 				require.NoError(b, d.Run(context.Background(), bytes.NewReader(dump), "log"))
 				require.NoError(b, d.Finish())
-				require.Empty(b, h.faults)
+				require.Empty(b, faults)
 				require.Equal(b, uint64(4096+16), d.Stats().Records)
 			}
 			if w != nil {
@@ -75,27 +79,4 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		})
 	}
-}
-
-// writing is a Handler that writes to writer, where there is one.
-type writing struct {
-	writer Writer
-	faults []Fault
-}
-
-func (w *writing) Record(r *record.Record, _ Place) error {
-	if w.writer == nil {
-		return nil
-	}
-	return w.writer.WriteRecord(r)
-}
-
-func (w *writing) Layotto(record.UUID, uint16, []byte, Place) error { return nil }
-func (w *writing) Fault(f Fault)                                    { w.faults = append(w.faults, f) }
-
-func (w *writing) Flush() error {
-	if w.writer == nil {
-		return nil
-	}
-	return w.writer.Flush()
 }

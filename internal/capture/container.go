@@ -21,7 +21,7 @@ type part struct {
 func (t *text) place(i int) Place {
 	k := sort.Search(len(t.parts), func(k int) bool { return t.parts[k].at > i }) - 1
 	at := t.parts[k].place
-	at.Column += i - t.parts[k].at
+	at.Column += int64(i - t.parts[k].at)
 	return at
 }
 
@@ -49,7 +49,7 @@ type partial struct {
 // until the next call, and as long as line.
 func (u *unwrapper) unwrap(line []byte, at Place) (t text, whole bool) {
 	piece := cutContainer(line)
-	at.Column = piece.start + 1
+	at.Column = int64(piece.start) + 1
 	line = line[piece.start:piece.end]
 	if piece.last && (piece.stream == streamNone || len(u.streams[piece.stream].parts) == 0) {
 		u.one[0] = part{place: at}

@@ -1,9 +1,8 @@
-// Package capture turns logs into the connections that were recorded: text to lines, lines to records, records to
-// connections in order. What is missing, double or damaged on the way becomes a Fault.
 package capture
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,50 +14,49 @@ import (
 // MaxLineBytes is the longest line that is looked at, after the parts of a container's log were joined.
 const MaxLineBytes = 1 << 20
 
-// Options are how a Decoder works. The zero value decodes whole files.
-type Options struct {
-	Filter Filter
-	Limits Limits
-
-	// LossTimeout says that the input is live, and how long a record may come after one that follows it before it
-	// is declared lost; 0 means as long as the input lasts. Connections that a live input leaves open are no faults.
-	LossTimeout time.Duration
+// LogOptions are how a Decoder works. The zero value decodes whole files.
+type LogOptions struct {
+	Options
 
 	// Other gets each line that holds no record, unchanged and with a line break; nil means that none does.
 	Other io.Writer
 
+	// Layotto gets each line in Layotto's format, which names no connection; nil means that none does. payload is valid
+	// until it returns.
+	Layotto func(window record.UUID, port uint16, payload []byte, at Place) error
+
 	Now func() time.Time // nil means time.Now
 }
 
-// Decoder finds the records in log text and hands them on in order. It is not safe for concurrent use.
+// Decoder finds the records in log text and gives them to an Assembler. It is not safe for concurrent use.
 type Decoder struct {
-	handler   Handler
-	options   Options
+	options   LogOptions
 	assembler *Assembler
 	lines     lines
 	unwrapper unwrapper
 
-	name    string    // of the input
-	now     time.Time // when the block came that is being decoded
-	record  record.Record
-	payload []byte // of record, or of a line in Layotto's format
+	name    string       // of the input
+	input   fmt.Stringer // the same, for places
+	now     time.Time    // when the block came that is being decoded
+	event   Event
+	payload []byte // of event, or of a line in Layotto's format
 	other   []byte // a line without a record
+	layotto uint64 // lines in Layotto's format
 }
 
-// NewDecoder returns a Decoder that gives what it finds to handler.
-func NewDecoder(handler Handler, options Options) *Decoder {
+// NewDecoder returns a Decoder that gives what it finds to sink.
+func NewDecoder(sink Sink, options LogOptions) *Decoder {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	d := &Decoder{
-		handler:   handler,
-		options:   options,
-		assembler: NewAssembler(handler, options.Filter, options.Limits),
-	}
-	d.lines = lines{max: MaxLineBytes, line: d.decodeLine, long: func() { d.longLine(Place{Name: d.name, Line: d.lines.number}) }}
+	d := &Decoder{options: options, assembler: NewAssembler(sink, options.Options)}
+	d.lines = lines{max: MaxLineBytes, line: d.decodeLine, long: func() { d.longLine(d.place()) }}
 	d.unwrapper = unwrapper{max: MaxLineBytes, long: d.longLine}
 	return d
 }
+
+// place returns the line that is being decoded.
+func (d *Decoder) place() Place { return Place{Input: d.input, Number: d.lines.number} }
 
 // Run decodes r, which name stands for in places, until it ends. Several inputs are decoded as one stream by several
 // calls, and Finish. A line that breaks off in one goes on in the next only where their names say that a log was
@@ -70,7 +68,7 @@ func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
 	if !continues(d.name, name) {
 		d.unfinished()
 	}
-	d.name = name
+	d.name, d.input = name, Name(name)
 	d.lines.reset()
 	blocks := readBlocks(r)
 	defer blocks.stop()
@@ -95,18 +93,18 @@ func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
 // Finish ends the input: what is still held is handed on, what is still missing is lost.
 func (d *Decoder) Finish() error {
 	d.unfinished()
-	if err := d.assembler.Finish(d.options.LossTimeout == 0); err != nil {
-		return err
-	}
-	return d.handler.Flush()
+	return d.assembler.Finish()
 }
 
 func (d *Decoder) unfinished() {
-	d.unwrapper.unfinished(func(at Place) { d.assembler.fault(Fault{Kind: FaultPartial, Place: at}) })
+	d.unwrapper.unfinished(func(at Place) { d.assembler.InputFault(InputFault{Kind: FaultPartial, Place: at}) })
 }
 
 // Stats returns the numbers so far.
 func (d *Decoder) Stats() Stats { return d.assembler.Stats() }
+
+// LayottoLines returns how many lines in Layotto's format were selected so far.
+func (d *Decoder) LayottoLines() uint64 { return d.layotto }
 
 // next waits for a block. Before it waits, it flushes.
 func (d *Decoder) next(ctx context.Context, blocks *blocks) (block, error) {
@@ -118,12 +116,12 @@ func (d *Decoder) next(ctx context.Context, blocks *blocks) (block, error) {
 			return b, nil
 		default:
 		}
-		if err := d.handler.Flush(); err != nil {
+		if err := d.assembler.Flush(); err != nil {
 			return block{}, err
 		}
 		var expired <-chan time.Time
-		if since, waiting := d.assembler.WaitingSince(); waiting && d.options.LossTimeout > 0 {
-			expired = time.After(since.Add(d.options.LossTimeout).Sub(d.options.Now()))
+		if at, ok := d.assembler.Expires(); ok {
+			expired = time.After(at.Sub(d.options.Now()))
 		}
 		select {
 		case <-ctx.Done():
@@ -131,19 +129,11 @@ func (d *Decoder) next(ctx context.Context, blocks *blocks) (block, error) {
 		case b := <-blocks.full:
 			return b, nil
 		case <-expired:
-			if err := d.expire(); err != nil {
+			if err := d.assembler.Expire(d.options.Now()); err != nil {
 				return block{}, err
 			}
 		}
 	}
-}
-
-func (d *Decoder) expire() error {
-	if d.options.LossTimeout == 0 {
-		return nil
-	}
-	now := d.options.Now()
-	return d.assembler.Expire(now.Add(-d.options.LossTimeout), now)
 }
 
 func (d *Decoder) decode(block []byte) error {
@@ -151,11 +141,11 @@ func (d *Decoder) decode(block []byte) error {
 	if err := d.lines.write(block); err != nil {
 		return err
 	}
-	return d.expire()
+	return d.assembler.Expire(d.options.Now())
 }
 
 func (d *Decoder) decodeLine(line []byte) error {
-	t, whole := d.unwrapper.unwrap(line, Place{Name: d.name, Line: d.lines.number})
+	t, whole := d.unwrapper.unwrap(line, d.place())
 	if !whole {
 		return nil
 	}
@@ -168,19 +158,21 @@ func (d *Decoder) decodeLine(line []byte) error {
 		}
 		found = true
 		n, err := 0, ErrHead
+		var r record.Record
 		if !damaged {
-			d.record, n, err = record.Parse(t.bytes[start:], d.payload[:0])
+			r, n, err = record.Parse(t.bytes[start:], d.payload[:0])
 		}
 		if err != nil {
 			d.damaged(&damages, err, t.place(start))
 			from = record.AfterMark(t.bytes, start)
 			continue
 		}
-		if d.record.Kind == record.KindData {
-			d.payload = d.record.Payload
+		if r.Kind == record.KindData {
+			d.payload = r.Payload
 		}
 		from = start + n
-		if err := d.assembler.Add(&d.record, t.bytes[start:from], t.place(start), d.now); err != nil {
+		d.event = newEvent(&r)
+		if err := d.assembler.Add(&d.event, fingerprintOf(t.bytes[start:from]), t.place(start), d.now); err != nil {
 			return err
 		}
 	}
@@ -191,15 +183,32 @@ func (d *Decoder) decodeLine(line []byte) error {
 	return d.decodeOther(t)
 }
 
+// newEvent returns what a record says.
+func newEvent(r *record.Record) Event {
+	e := Event{Kind: r.Kind, Header: r.Header, Direction: r.Direction, Offset: r.Offset, Payload: r.Payload, Open: r.Open}
+	if r.Close != nil {
+		e.Close = &Close{By: r.Close.By, Ledger: [2]Ledger{r.Close.Downstream, r.Close.Upstream}, HasLedger: true}
+	}
+	return e
+}
+
+// fingerprintOf takes the checksum that a record ends with.
+func fingerprintOf(text []byte) Fingerprint {
+	return Fingerprint{Sum: binary.LittleEndian.Uint64(text[len(text)-8:]), Length: len(text)}
+}
+
 // decodeOther takes a line without a record.
 func (d *Decoder) decodeOther(t text) error {
 	if l, start := record.ParseLayotto(t.bytes, d.payload); start >= 0 {
 		d.payload = l.Payload
-		if !d.options.Filter.selects(&record.Header{Window: l.Window, Port: l.Port}) {
+		if !d.assembler.Selects(&Header{Window: l.Window, Port: l.Port}) {
 			return nil
 		}
-		d.assembler.stats.LayottoLines++
-		return d.handler.Layotto(l.Window, l.Port, l.Payload, t.place(start))
+		d.layotto++
+		if d.options.Layotto == nil {
+			return nil
+		}
+		return d.options.Layotto(l.Window, l.Port, l.Payload, t.place(start))
 	}
 	if d.options.Other == nil {
 		return nil
@@ -224,7 +233,7 @@ func (d *Decoder) damaged(line *damages, err error, at Place) {
 	line.count++
 	switch {
 	case line.count <= maxLineDamages:
-		d.assembler.fault(Fault{Kind: FaultDamaged, Place: at, Err: err})
+		d.assembler.InputFault(InputFault{Kind: FaultDamaged, Place: at, Err: err})
 	case line.count == maxLineDamages+1:
 		line.more = at
 	}
@@ -233,10 +242,10 @@ func (d *Decoder) damaged(line *damages, err error, at Place) {
 // moreDamaged reports how many damaged records of a line were not reported one by one.
 func (d *Decoder) moreDamaged(line *damages) {
 	if more := line.count - maxLineDamages; more > 0 {
-		d.assembler.fault(Fault{Kind: FaultMoreDamage, Place: line.more, Records: uint64(more)})
+		d.assembler.InputFault(InputFault{Kind: FaultMoreDamage, Place: line.more, Records: uint64(more)})
 	}
 }
 
 func (d *Decoder) longLine(at Place) {
-	d.assembler.fault(Fault{Kind: FaultLongLine, Place: at, Bytes: MaxLineBytes})
+	d.assembler.InputFault(InputFault{Kind: FaultLongLine, Place: at})
 }

@@ -222,16 +222,26 @@ func TestDamage(t *testing.T) {
 		require.Equal(t, wantConversation.records, got.records)
 	})
 	t.Run("a number that no recorder reaches", func(t *testing.T) {
-		const want = "log:7:1: damaged: record has a number that no recorder reaches"
-		r := newRecorder(connB)
-		r.offsets[0] = 1<<63 - 1
-		got, _ := decode(t, Options{}, logOf(append(conversation(connA), r.data(record.Downstream, "x"))))
-		require.Equal(t, []string{want}, got.faults)
+		offset := newRecorder(connB)
+		offset.offsets[0] = 1<<63 - 1
+		const ofB = "log:7:1: connection 9f0c6a1be3d2a417-2b: record 0 has a number that no recorder reaches: skipped"
+		got, _ := decode(t, Options{}, logOf(append(conversation(connA), offset.data(record.Downstream, "x"))))
+		require.Equal(t, []string{ofB}, got.faults)
+		require.Empty(t, got.own, "no consumer is asked for")
 
-		r = newRecorder(connB)
-		r.header.Seq = 1<<64 - 1
-		got, _ = decode(t, Options{}, logOf(append(conversation(connA), r.data(record.Downstream, "x"))))
-		require.Equal(t, []string{want}, got.faults)
+		seq := newRecorder(connB)
+		seq.header.Seq = 1<<64 - 1
+		got, _ = decode(t, Options{}, logOf(append(conversation(connA), seq.data(record.Downstream, "x"))))
+		require.Equal(t, []string{ofB[:len(ofB)-len("0 has a number that no recorder reaches: skipped")] +
+			"18446744073709551615 has a number that no recorder reaches: skipped"}, got.faults)
+	})
+	t.Run("a number that a recorder could reach", func(t *testing.T) {
+		r := newRecorder(connB)
+		r.offsets[0] = 1<<63 - 2
+		got, _ := decode(t, Options{LossTimeout: 1}, r.open()+r.data(record.Downstream, "x")+"\n"+logOf(conversation(connA)))
+		require.Equal(t, []string{"bytes 0-9223372036854775805 of downstream are not recorded: dropped by the recorder"}, texts(got.faults))
+		require.Equal(t, got.faults, got.own)
+		require.Len(t, got.records, 8)
 	})
 }
 
@@ -307,7 +317,7 @@ func TestLineLength(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, read by %d", row.name, size), func(t *testing.T) {
 				pad := strings.Repeat("x", row.length-len(record))
 				var c collector
-				d := NewDecoder(&c, Options{LossTimeout: time.Hour})
+				d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: time.Hour}})
 				input := record + pad + "\n" + conversation(connB)[0] + "\n"
 				require.NoError(t, d.Run(context.Background(), &pieces{text: input, size: size}, "log"))
 				require.NoError(t, d.Finish())
@@ -353,7 +363,7 @@ func TestSeveralInputs(t *testing.T) {
 	} {
 		t.Run(row.first+", "+row.second, func(t *testing.T) {
 			var c collector
-			d := NewDecoder(&c, Options{})
+			d := newDecoder(&c, LogOptions{})
 			require.NoError(t, d.Run(t.Context(), strings.NewReader(first), row.first))
 			require.NoError(t, d.Run(t.Context(), strings.NewReader(second), row.second))
 			require.NoError(t, d.Finish())
@@ -373,7 +383,7 @@ func TestSeveralInputs(t *testing.T) {
 	}
 	t.Run("parts of other inputs are forgotten", func(t *testing.T) {
 		var c collector
-		d := NewDecoder(&c, Options{LossTimeout: time.Hour})
+		d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: time.Hour}})
 		require.NoError(t, d.Run(t.Context(), strings.NewReader(criLine("stderr", "P", "x")), "first"))
 		require.NoError(t, d.Run(t.Context(), strings.NewReader(criLine("stderr", "F", lines[0])), "second"))
 		require.NoError(t, d.Finish())
@@ -398,7 +408,7 @@ func TestEmptyParts(t *testing.T) {
 	t.Run("many", func(t *testing.T) {
 		u := unwrapper{max: MaxLineBytes}
 		for range 100 {
-			_, whole := u.unwrap([]byte(empty), Place{Line: 1})
+			_, whole := u.unwrap([]byte(empty), Place{Number: 1})
 			require.False(t, whole)
 		}
 		require.Len(t, u.streams[streamCRIStderr].parts, 1)
@@ -409,12 +419,15 @@ func TestOtherLines(t *testing.T) {
 	var other strings.Builder
 	lines := conversation(connA)
 	input := "first\n" + logOf(lines[:3]) + "\nbetween\r\n" + logOf(lines[3:]) + criLine("stderr", "F", "inner") + "\nlast"
-	got, _ := decode(t, Options{Other: &other}, input)
-	require.Empty(t, got.faults)
+	var c collector
+	d := newDecoder(&c, LogOptions{Other: &other})
+	require.NoError(t, d.Run(t.Context(), strings.NewReader(input), "log"))
+	require.NoError(t, d.Finish())
+	require.Empty(t, c.faults)
 	require.Equal(t, "first\n\nbetween\r\ninner\nlast\n", other.String())
 
 	t.Run("that cannot be written", func(t *testing.T) {
-		d := NewDecoder(&collector{}, Options{Other: failingWriter{}})
+		d := newDecoder(&collector{}, LogOptions{Other: failingWriter{}})
 		err := d.Run(context.Background(), strings.NewReader("x\n"), "log")
 		require.EqualError(t, err, "write a line without a record: disk full")
 	})
@@ -445,10 +458,10 @@ func TestLayottoLines(t *testing.T) {
 		{"another text", "id=[" + id + "][8080] upstream reset", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, stats := decode(t, Options{}, row.line+"\n")
+			got, _ := decode(t, Options{}, row.line+"\n")
 			require.Empty(t, got.faults)
 			require.Equal(t, row.want, got.layotto)
-			require.Equal(t, uint64(len(row.want)), stats.LayottoLines)
+			require.Equal(t, uint64(len(row.want)), got.layottoLines)
 		})
 	}
 	t.Run("filtered", func(t *testing.T) {
@@ -515,7 +528,7 @@ func TestLiveInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := conversation(connA)
 		var c collector
-		d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second})
+		d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: 2 * time.Second}})
 		r, w := io.Pipe()
 		done := make(chan error)
 		go func() { done <- d.Run(context.Background(), r, "log") }()
@@ -570,7 +583,7 @@ func TestBusyLiveInput(t *testing.T) {
 	lines := conversation(connA)
 	now := time.Unix(0, startTime)
 	var c collector
-	d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second, Now: func() time.Time { return now }})
+	d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: 2 * time.Second}, Now: func() time.Time { return now }})
 	for _, row := range []struct {
 		after   time.Duration
 		text    string
@@ -594,7 +607,7 @@ func TestWaitOfAReleasedConnection(t *testing.T) {
 	lines := conversation(connA)
 	now := time.Unix(0, startTime)
 	var c collector
-	d := NewDecoder(&c, Options{LossTimeout: 2 * time.Second, Now: func() time.Time { return now }})
+	d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: 2 * time.Second}, Now: func() time.Time { return now }})
 	require.NoError(t, d.decode([]byte(logOf([]string{lines[0], lines[2], lines[4]}))))
 	now = now.Add(time.Second)
 	require.NoError(t, d.decode([]byte(lines[1]+"\n")))
@@ -612,7 +625,7 @@ func TestRunEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		r, w := io.Pipe()
 		done := make(chan error)
-		go func() { done <- NewDecoder(&collector{}, Options{}).Run(ctx, r, "log") }()
+		go func() { done <- newDecoder(&collector{}, LogOptions{}).Run(ctx, r, "log") }()
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 		require.NoError(t, w.Close())
@@ -620,11 +633,11 @@ func TestRunEnds(t *testing.T) {
 	t.Run("when the input fails", func(t *testing.T) {
 		r, w := io.Pipe()
 		w.CloseWithError(errDisk)
-		err := NewDecoder(&collector{}, Options{}).Run(context.Background(), r, "log")
+		err := newDecoder(&collector{}, LogOptions{}).Run(context.Background(), r, "log")
 		require.EqualError(t, err, "read log: disk full")
 	})
 	t.Run("when the handler fails", func(t *testing.T) {
-		d := NewDecoder(&collector{fail: errDisk}, Options{})
+		d := newDecoder(&collector{fail: errDisk}, LogOptions{})
 		require.Equal(t, errDisk, d.Run(context.Background(), strings.NewReader(logOf(conversation(connA))), "log"))
 	})
 }

@@ -103,28 +103,38 @@ func conversation(id record.ConnID) []string {
 
 // collector notes what a Decoder hands on.
 type collector struct {
-	mu      sync.Mutex
-	records []string // as they stand in the dump
-	places  []string
-	streams map[rawFile]string // the payloads of one direction, one after another
-	layotto []string
-	faults  []string
-	flushes int
-	fail    error // returned for each record
+	mu           sync.Mutex
+	records      []string // as they stand in the dump
+	places       []string
+	streams      map[rawFile]string // the payloads of one direction, one after another
+	verdicts     []string
+	layotto      []string
+	layottoLines uint64
+	faults       []string
+	own          []string // faults that reached a connection's consumer
+	flushes      int
+	fail         error // returned for each record
 }
 
-func (c *collector) Record(r *record.Record, at Place) error {
+func (c *collector) Begin(*Connection) Consumer { return c }
+
+func (c *collector) Event(e *Event, at Place) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.records = append(c.records, fmt.Sprintf("%s #%d %s", r.Conn, r.Seq, r.Kind))
+	c.records = append(c.records, fmt.Sprintf("%s #%d %s", e.Conn, e.Seq, e.Kind))
 	c.places = append(c.places, at.String())
-	if r.Kind == record.KindData {
+	if e.Kind == KindData {
 		if c.streams == nil {
 			c.streams = map[rawFile]string{}
 		}
-		c.streams[rawFile{r.Conn, r.Direction}] += string(r.Payload)
+		c.streams[rawFile{e.Conn, e.Direction}] += string(e.Payload)
 	}
 	return c.fail
+}
+
+func (c *collector) End(v *Verdict) error {
+	c.verdicts = append(c.verdicts, v.String())
+	return nil
 }
 
 func (c *collector) Layotto(window record.UUID, port uint16, payload []byte, at Place) error {
@@ -132,11 +142,7 @@ func (c *collector) Layotto(window record.UUID, port uint16, payload []byte, at 
 	return nil
 }
 
-func (c *collector) Fault(f Fault) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.faults = append(c.faults, f.String())
-}
+func (c *collector) Fault(f *Fault) { c.own = append(c.own, f.String()) }
 
 func (c *collector) Flush() error {
 	c.mu.Lock()
@@ -145,13 +151,31 @@ func (c *collector) Flush() error {
 	return nil
 }
 
+// reports is a collector's Reporter.
+type reports struct{ *collector }
+
+func (r reports) Fault(f *Fault) { r.InputFault(f) }
+
+func (r reports) InputFault(f fmt.Stringer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = append(r.faults, f.String())
+}
+
+// newDecoder returns a Decoder that gives everything to c.
+func newDecoder(c *collector, options LogOptions) *Decoder {
+	options.Reporter, options.Layotto = reports{c}, c.Layotto
+	return NewDecoder(c, options)
+}
+
 // decode decodes input, read in pieces of a size that cuts lines, and returns what came.
 func decode(t *testing.T, options Options, input string) (*collector, Stats) {
 	t.Helper()
 	var c collector
-	d := NewDecoder(&c, options)
+	d := newDecoder(&c, LogOptions{Options: options})
 	require.NoError(t, d.Run(context.Background(), &pieces{text: input, size: 1000}, "log"))
 	require.NoError(t, d.Finish())
+	c.layottoLines = d.LayottoLines()
 	return &c, d.Stats()
 }
 

@@ -8,78 +8,58 @@ import (
 	"l4dump/record"
 )
 
-// FaultKind is what is wrong with a dump.
+// FaultKind is what is wrong with a connection.
 type FaultKind uint8
 
-// The kinds of faults, with the fields of Fault that they set besides Kind and Place. All but the first four belong
-// to a connection and set Header.
+// The kinds of faults, with the fields of Fault that they set besides Kind, Place and Header.
 const (
-	FaultDamaged    FaultKind = iota // a record that cannot be read: Err
-	FaultMoreDamage                  // Records that cannot be read, on a line that has many
-	FaultLongLine                    // a line longer than Bytes, skipped
-	FaultPartial                     // a part of a line in a container's log whose end never came
-	FaultLost                        // records First to Last are missing
-	FaultNoOpen                      // the connection's first record is not its open record; Last is its sequence number
-	FaultNoClose                     // the input ended before the connection's close record
-	FaultGap                         // bytes First to Last of Direction stand in no record, and no record is missing
-	FaultLostGap                     // bytes First to Last of Direction are missing together with lost records
-	FaultDropped                     // the recorder says that it dropped Bytes of Direction that were wanted: Drops
-	FaultLostBytes                   // the lost records held Bytes of Direction
-	FaultLedger                      // end or close record contradicts what was recorded of Direction: Err
-	FaultDuplicate                   // record First once more, the same; or its bytes in a second record
-	FaultUnchecked                   // record First once more, too long after the first to compare them
-	FaultConflict                    // record First once more with other content; or its bytes overlap others
-	FaultLate                        // record First, after it was declared lost
-	FaultAfterClose                  // record First, after the connection's close record
+	FaultLost       FaultKind = iota // events First to Last are missing
+	FaultNoOpen                      // the connection's first event is not its open event; Last is its number
+	FaultNoClose                     // the input ended before the connection's close event
+	FaultGap                         // bytes First to Last of Direction stand in no event, and no event is missing
+	FaultLostGap                     // bytes First to Last of Direction are missing together with lost events
+	FaultDropped                     // the recorder says that it dropped Bytes of Direction: Drops
+	FaultLostBytes                   // the lost events held Bytes of Direction
+	FaultLedger                      // end or close event contradicts what was recorded of Direction: Err
+	FaultDuplicate                   // event First once more, the same; or its bytes in a second event
+	FaultUnchecked                   // event First once more, too long after the first to compare them
+	FaultConflict                    // event First once more with other content; or its bytes overlap others
+	FaultLate                        // event First, after it was declared lost
+	FaultAfterClose                  // event First, after the connection's close event
 	FaultForgotten                   // too many connections are open: the connection made room for another
+	FaultRange                       // event First has a number that no recorder reaches
+	FaultSkipped                     // the Consumer could not take event First: Err
+	FaultFiltered                    // the Filter left out event First; never reported, only the Cause in a Verdict
 )
 
-// Fault is one thing that is wrong with a dump. Records that are called duplicate, unchecked, conflict, late or after
-// close are not handed on: of two the first counts.
+// Fault is one thing that is wrong with a connection. Events that are called duplicate, unchecked, conflict, late, after
+// close or range are not handed on: of two the first counts.
 type Fault struct {
 	Kind      FaultKind
 	Place     Place
-	Header    record.Header // of the record at which the fault showed
-	Direction record.Direction
+	Header    Header // of the event at which the fault showed
+	Direction Direction
 	First     uint64
 	Last      uint64 // included
 	Bytes     uint64
-	Records   uint64
 	Drops     []record.Drop
 	Err       error
 }
 
-// The errors of Fault.Err besides those of package record.
+// The errors of Fault.Err besides a Consumer's.
 var (
-	ErrHead       = errors.New("record does not begin with its window and port")
-	ErrRange      = errors.New("record has a number that no recorder reaches")
 	ErrEnd        = errors.New("end record lies before bytes that were recorded")
 	ErrKept       = errors.New("close record and data records disagree on the bytes that were kept")
 	ErrLedgerSums = errors.New("close record's numbers do not add up: seen is not kept and dropped")
 )
 
-// ofConnection reports whether the fault belongs to the connection in Header.
-func (f *Fault) ofConnection() bool { return f.Kind > FaultPartial }
-
 // String returns the fault as one line for a person, with its place.
 func (f Fault) String() string {
-	at := f.Place.String() + ": "
-	if f.ofConnection() {
-		at += "connection " + f.Header.Conn.String() + ": "
-	}
-	return at + f.text()
+	return f.Place.String() + ": connection " + f.Header.Conn.String() + ": " + f.text()
 }
 
 func (f *Fault) text() string {
 	switch f.Kind {
-	case FaultDamaged:
-		return "damaged: " + f.Err.Error()
-	case FaultMoreDamage:
-		return count(f.Records, "more damaged record") + " on this line"
-	case FaultLongLine:
-		return fmt.Sprintf("line is longer than %d bytes: skipped", f.Bytes)
-	case FaultPartial:
-		return "the rest of a partial line is missing"
 	case FaultLost:
 		return f.span("record") + " missing"
 	case FaultNoOpen:
@@ -115,6 +95,12 @@ func (f *Fault) text() string {
 		return fmt.Sprintf("record %d follows the close record: skipped", f.First)
 	case FaultForgotten:
 		return "forgotten to make room: too many connections are open"
+	case FaultRange:
+		return fmt.Sprintf("record %d has a number that no recorder reaches: skipped", f.First)
+	case FaultSkipped:
+		return fmt.Sprintf("record %d is left out: %s", f.First, f.Err)
+	case FaultFiltered:
+		return fmt.Sprintf("record %d was not asked for", f.First)
 	}
 	return fmt.Sprintf("fault %d", f.Kind)
 }

@@ -6,66 +6,66 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"l4dump/record"
 )
 
-// JSONWriter writes a JSON object a line for each record; docs/FORMAT.md lists the fields. All of it is printable
-// ASCII. Lines in Layotto's format are left out.
+// JSONWriter writes one line for each event, a JSON object; docs/FORMAT.md lists the fields. All of it is printable
+// ASCII.
 type JSONWriter struct{ output }
 
 // NewJSONWriter returns a Writer to w.
 func NewJSONWriter(w io.Writer) *JSONWriter { return &JSONWriter{output{w: w}} }
 
-// WriteRecord implements Writer.
-func (j *JSONWriter) WriteRecord(r *record.Record) error {
-	j.buf = appendJSON(j.buf, r)
+// Begin implements Sink.
+func (j *JSONWriter) Begin(*Connection) Consumer { return j }
+
+// Event implements Consumer.
+func (j *JSONWriter) Event(e *Event, _ Place) error {
+	j.buf = appendJSON(j.buf, e)
 	return j.wrote()
 }
 
-// WriteLayotto implements Writer.
-func (j *JSONWriter) WriteLayotto(record.UUID, uint16, []byte) error { return nil }
-
-// appendJSON appends r and a line break. Allocation-free for data where dst has room.
-func appendJSON(dst []byte, r *record.Record) []byte {
+// appendJSON appends e and a line break. Allocation-free for data if dst has room.
+func appendJSON(dst []byte, e *Event) []byte {
 	dst = append(dst, `{"kind":"`...)
-	dst = append(dst, r.Kind.String()...)
+	dst = append(dst, e.Kind.String()...)
 	dst = append(dst, `","window":"`...)
-	dst = r.Window.Append(dst)
+	dst = e.Window.Append(dst)
 	dst = append(dst, `","port":`...)
-	dst = strconv.AppendUint(dst, uint64(r.Port), 10)
+	dst = strconv.AppendUint(dst, uint64(e.Port), 10)
 	dst = append(dst, `,"conn":"`...)
-	dst = r.Conn.Append(dst)
+	dst = e.Conn.Append(dst)
 	dst = append(dst, `","seq":`...)
-	dst = strconv.AppendUint(dst, r.Seq, 10)
-	if r.Kind == record.KindData || r.Kind == record.KindEnd {
+	dst = strconv.AppendUint(dst, e.Seq, 10)
+	if e.Kind == KindData || e.Kind == KindEnd {
 		dst = append(dst, `,"direction":"`...)
-		dst = append(dst, r.Direction.String()...)
+		dst = append(dst, e.Direction.String()...)
 		dst = append(dst, `","offset":`...)
-		dst = strconv.AppendUint(dst, r.Offset, 10)
+		dst = strconv.AppendUint(dst, e.Offset, 10)
 	}
 	dst = append(dst, `,"time":"`...)
-	dst = appendTime(dst, r.Time)
+	dst = appendTime(dst, e.Time)
 	dst = append(dst, '"')
-	switch r.Kind {
-	case record.KindOpen:
-		dst = appendOpenJSON(dst, r.Open)
-	case record.KindData:
+	switch e.Kind {
+	case KindOpen:
+		dst = appendOpenJSON(dst, e.Open)
+	case KindData:
 		dst = append(dst, `,"length":`...)
-		dst = strconv.AppendUint(dst, uint64(len(r.Payload)), 10)
+		dst = strconv.AppendUint(dst, uint64(len(e.Payload)), 10)
 		dst = append(dst, `,"data":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, r.Payload)
+		dst = base64.StdEncoding.AppendEncode(dst, e.Payload)
 		dst = append(dst, '"')
-	case record.KindClose:
+	case KindClose:
 		dst = append(dst, `,"by":`...)
-		dst = appendJSONString(dst, r.Close.By)
-		dst = appendLedgerJSON(append(dst, `,"downstream":`...), &r.Close.Downstream)
-		dst = appendLedgerJSON(append(dst, `,"upstream":`...), &r.Close.Upstream)
+		dst = appendJSONString(dst, e.Close.By)
+		if e.Close.HasLedger {
+			dst = appendLedgerJSON(append(dst, `,"downstream":`...), &e.Close.Ledger[Downstream])
+			dst = appendLedgerJSON(append(dst, `,"upstream":`...), &e.Close.Ledger[Upstream])
+		}
 	}
 	return append(dst, '}', '\n')
 }
 
-func appendOpenJSON(dst []byte, o *record.Open) []byte {
+func appendOpenJSON(dst []byte, o *Open) []byte {
 	dst = append(dst, `,"unit":`...)
 	dst = appendJSONString(dst, o.Unit)
 	dst = append(dst, `,"started":"`...)
@@ -91,7 +91,7 @@ func appendOpenJSON(dst []byte, o *record.Open) []byte {
 	return strconv.AppendBool(dst, o.MTLS)
 }
 
-func appendLedgerJSON(dst []byte, l *record.Ledger) []byte {
+func appendLedgerJSON(dst []byte, l *Ledger) []byte {
 	dst = append(dst, `{"seen":`...)
 	dst = strconv.AppendUint(dst, l.Seen, 10)
 	dst = append(dst, `,"kept":`...)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"l4dump/record"
 )
@@ -16,7 +17,8 @@ var ErrNotEmpty = errors.New("directory is not empty")
 
 // RawWriter writes each direction of a connection to a file of its own, "<conn>.downstream" and "<conn>.upstream":
 // byte N of the file is byte N of the stream, and what was not recorded is a hole that reads as zeros. A direction
-// without bytes has no file. Files are readable by their owner only. Lines in Layotto's format are left out.
+// without bytes has no file. Files are readable by their owner only. Bytes that lie beyond MaxRawBytes, or beyond what
+// the file system takes, are left out: that is a fault of their connection.
 type RawWriter struct {
 	root  *os.Root
 	max   int // files that are open at a time
@@ -24,10 +26,14 @@ type RawWriter struct {
 	order *list.List // of *openFile, the one used last in front
 }
 
+// MaxRawBytes is the longest file that a RawWriter writes. File systems differ in what they take; all that are in use
+// for logs take this much, and no connection that a person looks at is longer.
+const MaxRawBytes = 1 << 40
+
 // rawFile is one direction of a connection.
 type rawFile struct {
-	conn      record.ConnID
-	direction record.Direction
+	conn      ID
+	direction Direction
 }
 
 // name holds nothing but hex digits, a hyphen and the direction: no input can point elsewhere.
@@ -37,7 +43,7 @@ func (f rawFile) name() string { return f.conn.String() + "." + f.direction.Stri
 func isRawName(name string) bool {
 	id, direction, _ := strings.Cut(name, ".")
 	_, ok := record.ParseConnID(id)
-	return ok && (direction == record.Downstream.String() || direction == record.Upstream.String())
+	return ok && (direction == Downstream.String() || direction == Upstream.String())
 }
 
 type openFile struct {
@@ -48,7 +54,7 @@ type openFile struct {
 // maxOpenFiles stays below the usual limit of 1024 for a process.
 const maxOpenFiles = 256
 
-// NewRawWriter returns a Writer to files in dir, which is made where it does not exist. Where it holds anything, the
+// NewRawWriter returns a Writer to files in dir, which is made if it does not exist. If it holds anything, the
 // error is ErrNotEmpty, unless replace is set: then the files of an earlier run are removed.
 func NewRawWriter(dir string, replace bool) (*RawWriter, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -82,31 +88,49 @@ func clearRoot(root *os.Root, replace bool) error {
 	return nil
 }
 
-// WriteRecord implements Writer.
-func (w *RawWriter) WriteRecord(r *record.Record) error {
-	if r.Kind == record.KindClose {
-		return errors.Join(
-			w.closeFile(w.open[rawFile{r.Conn, record.Downstream}]),
-			w.closeFile(w.open[rawFile{r.Conn, record.Upstream}]),
-		)
-	}
-	if r.Kind != record.KindData || len(r.Payload) == 0 {
+// Begin implements Sink.
+func (w *RawWriter) Begin(c *Connection) Consumer { return rawConsumer{w, c.ID} }
+
+// rawConsumer writes one connection.
+type rawConsumer struct {
+	*RawWriter
+	id ID
+}
+
+// Event implements Consumer.
+func (c rawConsumer) Event(e *Event, _ Place) error {
+	if e.Kind != KindData || len(e.Payload) == 0 {
 		return nil
 	}
-	file, err := w.file(rawFile{r.Conn, r.Direction})
+	if e.Offset > MaxRawBytes-uint64(len(e.Payload)) {
+		return &SkipError{fmt.Errorf("bytes from %d on lie beyond %d, the longest file that is written", e.Offset, int64(MaxRawBytes))}
+	}
+	file, err := c.file(rawFile{c.id, e.Direction})
 	if err != nil {
 		return fmt.Errorf("open a stream's file: %w", err)
 	}
-	if _, err := file.WriteAt(r.Payload, int64(r.Offset)); err != nil {
+	_, err = file.WriteAt(e.Payload, int64(e.Offset))
+	switch {
+	case errors.Is(err, syscall.EFBIG):
+		return &SkipError{fmt.Errorf("bytes from %d on: %w", e.Offset, syscall.EFBIG)}
+	case err != nil:
 		return fmt.Errorf("write a stream's file: %w", err)
 	}
 	return nil
 }
 
-// WriteLayotto implements Writer.
-func (w *RawWriter) WriteLayotto(record.UUID, uint16, []byte) error { return nil }
+// Fault implements Consumer.
+func (rawConsumer) Fault(*Fault) {}
 
-// Flush implements Writer: nothing is buffered.
+// End implements Consumer: it closes the connection's files.
+func (c rawConsumer) End(*Verdict) error {
+	return errors.Join(
+		c.closeFile(c.open[rawFile{c.id, Downstream}]),
+		c.closeFile(c.open[rawFile{c.id, Upstream}]),
+	)
+}
+
+// Flush implements Sink: nothing is buffered.
 func (w *RawWriter) Flush() error { return nil }
 
 // Close closes the files and the directory.
@@ -118,7 +142,7 @@ func (w *RawWriter) Close() error {
 	return errors.Join(err, w.root.Close())
 }
 
-// file returns the open file for f, and closes the one that was not used for the longest time where there are too
+// file returns the open file for f, and closes the one that was not used for the longest time if there are too
 // many.
 func (w *RawWriter) file(f rawFile) (*os.File, error) {
 	if element, ok := w.open[f]; ok {

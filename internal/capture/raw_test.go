@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,7 @@ func decodeRaw(t *testing.T, dir string, maxOpen int, log []string) {
 	w, err := NewRawWriter(dir, false)
 	require.NoError(t, err)
 	w.max = maxOpen
-	h := &writing{writer: w}
-	d := NewDecoder(h, Options{})
+	d := NewDecoder(w, LogOptions{})
 	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
 	require.NoError(t, d.Finish())
 	require.LessOrEqual(t, w.order.Len(), maxOpen)
@@ -89,12 +89,60 @@ func TestRawWithMoreConnectionsThanFiles(t *testing.T) {
 func TestRawClosesFilesWithTheirConnection(t *testing.T) {
 	w, err := NewRawWriter(t.TempDir(), false)
 	require.NoError(t, err)
-	h := &writing{writer: w}
-	d := NewDecoder(h, Options{})
+	d := NewDecoder(w, LogOptions{})
 	log := append(conversation(connA), conversation(connB)[:2]...)
 	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
 	require.Len(t, w.open, 1)
 	require.NoError(t, w.Close())
+}
+
+// TestRawLength holds that bytes beyond the longest file are left out, and nothing else with them.
+func TestRawLength(t *testing.T) {
+	const beyond = "record 2 is left out: bytes from %d on lie beyond 1099511627776, the longest file that is written"
+	for _, row := range []struct {
+		name    string
+		offset  uint64
+		skipped bool
+	}{
+		{"ends at the bound", MaxRawBytes - 3, false},
+		{"exceeds it by 1", MaxRawBytes - 2, true},
+		{"begins at it", MaxRawBytes, true},
+		{"far beyond", 1 << 60, true},
+		{"largest number", 1<<63 - 4, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := t.TempDir()
+			w, err := NewRawWriter(dir, false)
+			require.NoError(t, err)
+			r := newRecorder(connB)
+			log := []string{r.open(), r.data(record.Downstream, "1234")}
+			r.offsets[0] = row.offset
+			log = append(log, r.data(record.Downstream, "abc"), r.data(record.Upstream, "5678"))
+			log = append(log, conversation(connA)...)
+			var faults failures
+			d := NewDecoder(w, LogOptions{Options: Options{LossTimeout: 1, Reporter: &faults}})
+			require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
+			require.NoError(t, d.Finish())
+			require.NoError(t, w.Close())
+
+			want := []string{fmt.Sprintf("bytes 4-%d of downstream are not recorded: dropped by the recorder", row.offset-1)}
+			length := int64(row.offset + 3)
+			if row.skipped {
+				want, length = append(want, fmt.Sprintf(beyond, row.offset)), 4
+			}
+			require.Equal(t, want, texts(faults))
+			require.Equal(t, uint64(len(want)), d.Stats().Faults)
+			info, err := os.Stat(filepath.Join(dir, "9f0c6a1be3d2a417-2b.downstream"))
+			require.NoError(t, err)
+			require.Equal(t, length, info.Size())
+			require.NoError(t, os.Remove(filepath.Join(dir, "9f0c6a1be3d2a417-2b.downstream")), "too long to read")
+			require.Equal(t, map[string]string{
+				"9f0c6a1be3d2a417-2a.downstream": "GET / HTTP/1.0\r\n\r\n",
+				"9f0c6a1be3d2a417-2a.upstream":   "HTTP/1.0 200 OK\r\n\r\n\x00\x1b[31mred",
+				"9f0c6a1be3d2a417-2b.upstream":   "5678",
+			}, contents(t, dir))
+		})
+	}
 }
 
 func TestRawDirectory(t *testing.T) {
@@ -115,9 +163,7 @@ func TestRawDirectory(t *testing.T) {
 
 	w, err := NewRawWriter(dir, true)
 	require.NoError(t, err)
-	require.NoError(t, w.WriteRecord(&record.Record{
-		Kind: record.KindData, Header: record.Header{Conn: connA}, Payload: []byte("short"),
-	}))
+	require.NoError(t, w.Begin(&Connection{ID: connA}).Event(&Event{Kind: KindData, Payload: []byte("short")}, Place{}))
 	require.NoError(t, w.Close())
 	require.Equal(t, map[string]string{
 		"notes.txt":                        before["notes.txt"],
@@ -137,7 +183,7 @@ func TestRawStaysInItsDirectory(t *testing.T) {
 	require.NoError(t, err)
 	defer w.Close()
 	require.NoError(t, os.Symlink(elsewhere, filepath.Join(dir, "9f0c6a1be3d2a417-2a.downstream")))
-	err = w.WriteRecord(&record.Record{Kind: record.KindData, Header: record.Header{Conn: connA}, Payload: []byte("x")})
+	err = w.Begin(&Connection{ID: connA}).Event(&Event{Kind: KindData, Payload: []byte("x")}, Place{})
 	require.ErrorContains(t, err, "open a stream's file: ")
 	require.NoFileExists(t, elsewhere)
 }

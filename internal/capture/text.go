@@ -7,7 +7,7 @@ import (
 	"l4dump/record"
 )
 
-// TextWriter writes records for a person: a line for each, and under a data record its bytes in rows like those of
+// TextWriter writes events for a person: a line for each, and under a data event its bytes in rows like those of
 // hexdump -C, with their offset in the stream. Nothing but printable ASCII, line breaks and the colors' own escapes is
 // written, whatever came from the network.
 type TextWriter struct {
@@ -28,26 +28,29 @@ const (
 	colorUpstream   = "\x1b[33m" // yellow
 )
 
-// WriteRecord implements Writer.
-func (t *TextWriter) WriteRecord(r *record.Record) error {
+// Begin implements Sink.
+func (t *TextWriter) Begin(*Connection) Consumer { return t }
+
+// Event implements Consumer.
+func (t *TextWriter) Event(e *Event, _ Place) error {
 	color := colorConnection
-	if r.Kind == record.KindData || r.Kind == record.KindEnd {
+	if e.Kind == KindData || e.Kind == KindEnd {
 		color = colorDownstream
-		if r.Direction == record.Upstream {
+		if e.Direction == Upstream {
 			color = colorUpstream
 		}
 	}
 	t.paint(color)
-	t.buf = appendHeadline(t.buf, r)
+	t.buf = appendHeadline(t.buf, e)
 	t.paint(colorNone)
 	t.buf = append(t.buf, '\n')
-	if r.Kind == record.KindData {
-		t.buf = appendRows(t.buf, r.Offset, r.Payload)
+	if e.Kind == KindData {
+		t.buf = appendRows(t.buf, e.Offset, e.Payload)
 	}
 	return t.wrote()
 }
 
-// WriteLayotto implements Writer.
+// WriteLayotto writes a line in Layotto's format.
 func (t *TextWriter) WriteLayotto(window record.UUID, port uint16, payload []byte) error {
 	t.paint(colorConnection)
 	t.buf = append(t.buf, "layotto window "...)
@@ -68,37 +71,39 @@ func (t *TextWriter) paint(color string) {
 	}
 }
 
-func appendHeadline(dst []byte, r *record.Record) []byte {
-	dst = appendTime(dst, r.Time)
+func appendHeadline(dst []byte, e *Event) []byte {
+	dst = appendTime(dst, e.Time)
 	dst = append(dst, ' ')
-	dst = r.Conn.Append(dst)
+	dst = e.Conn.Append(dst)
 	dst = append(dst, " #"...)
-	dst = strconv.AppendUint(dst, r.Seq, 10)
+	dst = strconv.AppendUint(dst, e.Seq, 10)
 	dst = append(dst, ' ')
-	switch r.Kind {
-	case record.KindOpen:
+	switch e.Kind {
+	case KindOpen:
 		dst = append(dst, "open"...)
-		dst = appendOpenText(dst, &r.Header, r.Open)
-	case record.KindData:
-		dst = append(dst, r.Direction.String()...)
+		dst = appendOpenText(dst, &e.Header, e.Open)
+	case KindData:
+		dst = append(dst, e.Direction.String()...)
 		dst = append(dst, " at "...)
-		dst = strconv.AppendUint(dst, r.Offset, 10)
+		dst = strconv.AppendUint(dst, e.Offset, 10)
 		dst = append(dst, ", "...)
-		dst = appendCount(dst, uint64(len(r.Payload)))
-	case record.KindEnd:
-		dst = append(dst, r.Direction.String()...)
+		dst = appendCount(dst, uint64(len(e.Payload)))
+	case KindEnd:
+		dst = append(dst, e.Direction.String()...)
 		dst = append(dst, " end at "...)
-		dst = strconv.AppendUint(dst, r.Offset, 10)
-	case record.KindClose:
+		dst = strconv.AppendUint(dst, e.Offset, 10)
+	case KindClose:
 		dst = append(dst, "close by "...)
-		dst = appendText(dst, r.Close.By)
-		dst = appendLedgerText(append(dst, "; downstream"...), &r.Close.Downstream)
-		dst = appendLedgerText(append(dst, "; upstream"...), &r.Close.Upstream)
+		dst = appendText(dst, e.Close.By)
+		if e.Close.HasLedger {
+			dst = appendLedgerText(append(dst, "; downstream"...), &e.Close.Ledger[Downstream])
+			dst = appendLedgerText(append(dst, "; upstream"...), &e.Close.Ledger[Upstream])
+		}
 	}
 	return dst
 }
 
-func appendOpenText(dst []byte, h *record.Header, o *record.Open) []byte {
+func appendOpenText(dst []byte, h *Header, o *Open) []byte {
 	if o.Source != "" || o.Destination != "" {
 		dst = append(dst, ' ')
 		dst = appendText(dst, o.Source)
@@ -132,7 +137,7 @@ func appendOpenText(dst []byte, h *record.Header, o *record.Open) []byte {
 	return h.Window.Append(dst)
 }
 
-func appendLedgerText(dst []byte, l *record.Ledger) []byte {
+func appendLedgerText(dst []byte, l *Ledger) []byte {
 	dst = append(dst, " seen "...)
 	dst = strconv.AppendUint(dst, l.Seen, 10)
 	dst = append(dst, ", kept "...)

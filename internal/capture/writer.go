@@ -4,19 +4,12 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"l4dump/record"
 )
 
-// Writer writes records in a form of its own.
+// Writer is a Sink that writes until it is closed, to what it was given or opened itself.
 type Writer interface {
-	// WriteRecord takes the next record of its connection and keeps nothing of it.
-	WriteRecord(r *record.Record) error
-	// WriteLayotto takes a line in Layotto's format; a form that has no place for it leaves it out.
-	WriteLayotto(window record.UUID, port uint16, payload []byte) error
-	// Flush writes what is buffered.
-	Flush() error
-	// Close flushes and releases what the Writer opened itself.
+	Sink
+	// Close flushes, and releases what the Writer opened itself.
 	Close() error
 }
 
@@ -28,7 +21,7 @@ type output struct {
 
 const outputBytes = 64 << 10
 
-// wrote writes the buffer where it is full.
+// wrote writes the buffer if it is full.
 func (o *output) wrote() error {
 	if len(o.buf) < outputBytes {
 		return nil
@@ -52,7 +45,13 @@ func (o *output) Flush() error {
 // Close flushes.
 func (o *output) Close() error { return o.Flush() }
 
-// appendTime appends nanoseconds since the Unix epoch as RFC 3339 in UTC, always with nine digits behind the point.
+// appendTime appends nanoseconds since the Unix epoch as RFC 3339 in UTC, always with nine digits after the point.
 func appendTime(dst []byte, ns int64) []byte {
 	return time.Unix(0, ns).UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000000Z")
 }
+
+// Fault implements Consumer for Writers whose form has no place for faults.
+func (o *output) Fault(*Fault) {}
+
+// End implements Consumer for Writers whose form has no place for verdicts.
+func (o *output) End(*Verdict) error { return nil }

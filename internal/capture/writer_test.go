@@ -67,7 +67,13 @@ func TestGolden(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var out bytes.Buffer
 			w := row.writer(&out)
-			d := NewDecoder(&checking{t: t, assembler: NewAssembler(nil, Filter{}, Limits{}), writers: []Writer{w}}, Options{})
+			options := LogOptions{}
+			if text, ok := w.(*TextWriter); ok {
+				options.Layotto = func(window record.UUID, port uint16, payload []byte, _ Place) error {
+					return text.WriteLayotto(window, port, payload)
+				}
+			}
+			d := NewDecoder(&checking{t: t, sinks: []Sink{w}}, options)
 			require.NoError(t, d.Run(t.Context(), strings.NewReader(goldenDump()), "log"))
 			require.NoError(t, d.Finish())
 			require.NoError(t, w.Close())
@@ -82,14 +88,20 @@ func TestGolden(t *testing.T) {
 
 // TestFaultTexts has every kind of fault, and none beyond.
 func TestFaultTexts(t *testing.T) {
-	h := record.Header{Conn: connA}
-	for k := FaultDamaged; k <= FaultForgotten; k++ {
-		f := Fault{Kind: k, Place: Place{Name: "a\x1b[31m b"}, Header: h, First: 1, Last: 2, Bytes: 3, Err: ErrHead}
+	place := Place{Input: Name("a\x1b[31m b")}
+	for k := FaultLost; k <= FaultFiltered; k++ {
+		f := Fault{Kind: k, Place: place, Header: Header{Conn: connA}, First: 1, Last: 2, Bytes: 3, Err: ErrHead}
 		require.NotContains(t, f.String(), fmt.Sprintf("fault %d", k))
 		require.NotContains(t, f.String(), "\x1b")
-		require.Equal(t, k > FaultPartial, strings.Contains(f.String(), connA.String()))
+		require.Contains(t, f.String(), connA.String())
 	}
-	require.Contains(t, Fault{Kind: FaultForgotten + 1}.String(), "fault 18")
+	require.Contains(t, Fault{Kind: FaultFiltered + 1}.String(), "fault 17")
+	for k := FaultDamaged; k <= FaultPartial; k++ {
+		f := InputFault{Kind: k, Place: place, Records: 3, Err: ErrHead}
+		require.NotContains(t, f.String(), fmt.Sprintf("fault %d", k))
+		require.NotContains(t, f.String(), "\x1b")
+	}
+	require.Contains(t, InputFault{Kind: FaultPartial + 1}.String(), "fault 4")
 }
 
 // jsonRecord is what a JSON line holds, for encoding/json.
@@ -129,7 +141,7 @@ func TestJSONAgainstStandardLibrary(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }))
 		number := rapid.Uint64()
-		r := record.Record{
+		r := Event{
 			Kind: record.Kind(rapid.IntRange(0, 3).Draw(t, "kind")),
 			Header: record.Header{
 				Window: windowB, Port: rapid.Uint16().Draw(t, "port"), Conn: connA,
@@ -184,10 +196,12 @@ func TestJSONAgainstStandardLibrary(t *testing.T) {
 		case record.KindEnd:
 			position()
 		case record.KindClose:
-			r.Close = &record.Close{By: "proxy"}
+			r.Close = &Close{By: "proxy", HasLedger: rapid.Bool().Draw(t, "has ledger")}
 			want.By = "proxy"
-			r.Close.Downstream, want.Downstream = ledger()
-			r.Close.Upstream, want.Upstream = ledger()
+			if r.Close.HasLedger {
+				r.Close.Ledger[0], want.Downstream = ledger()
+				r.Close.Ledger[1], want.Upstream = ledger()
+			}
 		}
 
 		line := appendJSON([]byte("before"), &r)
@@ -213,12 +227,12 @@ func TestTextIsHarmless(t *testing.T) {
 	w := NewTextWriter(&out, false)
 	h := record.Header{Conn: connA}
 	drops := record.Ledger{Dropped: []record.Drop{{Reason: text}}}
-	for _, r := range []record.Record{
+	for _, e := range []Event{
 		{Header: h, Kind: record.KindOpen, Open: &record.Open{Unit: text, Source: text, Destination: text, SNI: text, Peer: text}},
 		{Header: h, Kind: record.KindData, Payload: []byte(text)},
-		{Header: h, Kind: record.KindClose, Close: &record.Close{By: text, Downstream: drops, Upstream: drops}},
+		{Header: h, Kind: record.KindClose, Close: &Close{By: text, Ledger: [2]Ledger{drops, drops}, HasLedger: true}},
 	} {
-		require.NoError(t, w.WriteRecord(&r))
+		require.NoError(t, w.Event(&e, Place{}))
 	}
 	require.NoError(t, w.WriteLayotto(windowA, 1, []byte(text)))
 	require.NoError(t, w.Close())
@@ -265,12 +279,11 @@ func TestAppendOffset(t *testing.T) {
 }
 
 func TestOutputFails(t *testing.T) {
-	r := record.Record{Kind: record.KindData, Payload: make([]byte, outputBytes)}
 	for _, w := range []Writer{NewTextWriter(failingWriter{}, false), NewJSONWriter(failingWriter{})} {
-		require.EqualError(t, w.WriteRecord(&r), "write records: disk full")
+		consumer := w.Begin(&Connection{})
+		require.EqualError(t, consumer.Event(&Event{Kind: KindData, Payload: make([]byte, outputBytes)}, Place{}), "write records: disk full")
 		require.NoError(t, w.Close())
-		r := record.Record{Kind: record.KindData}
-		require.NoError(t, w.WriteRecord(&r))
+		require.NoError(t, consumer.Event(&Event{Kind: KindData}, Place{}))
 		require.EqualError(t, w.Close(), "write records: disk full")
 	}
 }

@@ -161,18 +161,19 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	if err != nil {
 		return err
 	}
-	p := &printer{stderr: stderr}
-	if p.writer, err = newWriter(stdout, flags); err != nil {
+	writer, err := newWriter(stdout, flags)
+	if err != nil {
 		return err
 	}
+	p := &printer{stderr: stderr}
 	if total > 0 && !flags.follow && isTerminal(stderr) && (flags.format == formatRaw || !isTerminal(stdout)) {
 		p.bar = newProgressBar(stderr, total)
 	}
-	options := capture.Options{Filter: filter}
+	options := capture.LogOptions{Options: capture.Options{Filter: filter}}
 	if flags.follow {
 		options.LossTimeout = followLossTimeout
 	}
-	decoder := capture.NewDecoder(p, options)
+	decoder := p.newDecoder(writer, options)
 	err = p.read(cmd.Context(), decoder, names, cmd.InOrStdin(), flags.follow)
 	interrupted := errors.Is(err, context.Canceled)
 	if interrupted {
@@ -181,11 +182,11 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	if err == nil {
 		err = decoder.Finish()
 	}
-	if err := errors.Join(err, p.writer.Close()); err != nil {
+	if err := errors.Join(err, writer.Close()); err != nil {
 		return err
 	}
+	p.summarize(decoder)
 	stats := decoder.Stats()
-	p.summarize(stats)
 	switch {
 	case interrupted && !flags.follow:
 		return errors.New("interrupted before the end of the log")

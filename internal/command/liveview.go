@@ -33,21 +33,24 @@ type liveView struct {
 func newLiveView(stdout, stderr io.Writer, color bool) *liveView {
 	reader, writer := io.Pipe()
 	v := &liveView{writes: make(chan []byte, liveQueue), done: make(chan error, 1)}
-	p := &printer{writer: capture.NewTextWriter(stdout, color), stderr: stderr}
+	text := capture.NewTextWriter(stdout, color)
+	p := &printer{stderr: stderr}
 	go func() {
 		for text := range v.writes {
-			_, _ = writer.Write(text) // it fails when nobody can see the dump any more; the proxy goes on
+			_, _ = writer.Write(text) // it fails when nobody can see the dump any more; the proxy continues
 			v.waiting.Add(-int64(len(text)))
 		}
 		_ = writer.Close()
 	}()
 	go func() {
-		decoder := capture.NewDecoder(p, capture.Options{LossTimeout: followLossTimeout, Other: stderr})
+		decoder := p.newDecoder(text, capture.LogOptions{
+			Options: capture.Options{LossTimeout: followLossTimeout}, Other: stderr,
+		})
 		err := decoder.Run(context.Background(), reader, "log")
 		if err == nil {
 			err = decoder.Finish()
 		}
-		err = errors.Join(err, p.writer.Close())
+		err = errors.Join(err, text.Close())
 		_ = reader.CloseWithError(io.ErrClosedPipe)
 		v.done <- err
 	}()

@@ -27,29 +27,36 @@ func wantsColor(color string, w io.Writer) bool {
 	return color == colorAlways
 }
 
-// printer is a capture.Handler that writes records to writer and faults to stderr.
+// printer is a capture.Reporter that writes faults to stderr.
 type printer struct {
-	writer capture.Writer
 	stderr io.Writer
 	bar    *progressbar.ProgressBar // nil: none is shown
 }
 
-// Record implements capture.Handler.
-func (p *printer) Record(r *record.Record, _ capture.Place) error { return p.writer.WriteRecord(r) }
+// Fault implements capture.Reporter.
+func (p *printer) Fault(f *capture.Fault) { p.InputFault(f) }
 
-// Layotto implements capture.Handler.
-func (p *printer) Layotto(window record.UUID, port uint16, payload []byte, _ capture.Place) error {
-	return p.writer.WriteLayotto(window, port, payload)
-}
-
-// Fault implements capture.Handler.
-func (p *printer) Fault(f capture.Fault) {
+// InputFault implements capture.Reporter.
+func (p *printer) InputFault(f fmt.Stringer) {
 	p.clearBar()
 	fmt.Fprintln(p.stderr, f)
 }
 
-// Flush implements capture.Handler.
-func (p *printer) Flush() error { return p.writer.Flush() }
+// layottoWriter is a capture.Writer whose form has a place for lines in Layotto's format.
+type layottoWriter interface {
+	WriteLayotto(window record.UUID, port uint16, payload []byte) error
+}
+
+// newDecoder returns a Decoder that gives records to w and faults to p.
+func (p *printer) newDecoder(w capture.Writer, options capture.LogOptions) *capture.Decoder {
+	options.Reporter = p
+	if l, ok := w.(layottoWriter); ok {
+		options.Layotto = func(window record.UUID, port uint16, payload []byte, _ capture.Place) error {
+			return l.WriteLayotto(window, port, payload)
+		}
+	}
+	return capture.NewDecoder(w, options)
+}
 
 // clearBar makes room for a line on stderr; the bar draws itself again.
 func (p *printer) clearBar() {
@@ -58,14 +65,22 @@ func (p *printer) clearBar() {
 	}
 }
 
-// summarize prints one line on what was decoded, and one on what could not be.
-func (p *printer) summarize(s capture.Stats) {
+// summarize prints one line on what was decoded, and lines on what could not be.
+func (p *printer) summarize(d *capture.Decoder) {
 	p.clearBar()
-	if s.LayottoLines > 0 {
+	s := d.Stats()
+	if d.LayottoLines() > 0 {
 		fmt.Fprintf(p.stderr, "lines in Layotto's format: %d; they name no connection, direction or order, "+
-			"so that no connection can be put together from them\n", s.LayottoLines)
+			"so that no connection can be put together from them\n", d.LayottoLines())
 	}
-	if s.Records == 0 && s.LayottoLines == 0 {
+	if s.TLS > 0 {
+		plural := "s"
+		if s.TLS == 1 {
+			plural = ""
+		}
+		fmt.Fprintf(p.stderr, "TLS, not decrypted: %d connection%s\n", s.TLS, plural)
+	}
+	if s.Records == 0 && d.LayottoLines() == 0 {
 		fmt.Fprintln(p.stderr, "no record was found, or none that was asked for")
 	}
 	fmt.Fprintln(p.stderr, s)
