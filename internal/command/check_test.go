@@ -78,7 +78,7 @@ spec:
 				"not supported by the embedded engine; use Envoy\n-: no fault in this Envoy configuration\n",
 		},
 		{
-			"a filter behind the plugin that may leave bytes",
+			"a filter after the plugin that may leave bytes",
 			changedEnvoyYAML(t, "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "envoy.extensions.filters.network.echo.v3.Echo",
 				"          stat_prefix: tcp\n          cluster: service\n", ""),
 			exitOK,
@@ -86,8 +86,8 @@ spec:
 				"\"type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo\": not supported by the embedded engine; use Envoy\n" +
 				"-: note: static_resources.listeners[0].filter_chains[0].filters: want envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy " +
 				"as the last filter: another is not supported by the embedded engine; use Envoy\n" +
-				"-: note: static_resources.listeners[0].filter_chains[0].filters[1]: is behind the plugin and no tcp_proxy: bytes that it " +
-				"leaves for later, as an HTTP connection manager does with pipelined requests, stand in the dump again\n" +
+				"-: note: " + wasm + ".configuration.value.capture.next_filter: is not set, and envoy.extensions.filters.network.echo.v3.Echo ends the filter chain: " +
+				"bytes that it leaves in the proxy's buffer are in the dump twice\n" +
 				"-: no fault in this Envoy configuration\n",
 		},
 		{
@@ -96,8 +96,8 @@ spec:
 				"\"type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxi\"\n" +
 				"-: note: static_resources.listeners[0].filter_chains[0].filters: want envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy " +
 				"as the last filter: another is not supported by the embedded engine; use Envoy\n" +
-				"-: note: static_resources.listeners[0].filter_chains[0].filters[1]: is behind the plugin and no tcp_proxy: bytes that it " +
-				"leaves for later, as an HTTP connection manager does with pipelined requests, stand in the dump again\n",
+				"-: note: " + wasm + ".configuration.value.capture.next_filter: is not set, and envoy.extensions.filters.network.tcp_proxy.v3.TcpProxi ends the filter chain: " +
+				"bytes that it leaves in the proxy's buffer are in the dump twice\n",
 		},
 		{
 			"a Struct", changedEnvoyYAML(t, "google.protobuf.StringValue", "google.protobuf.Struct", "value: |", "value: {a: 1}\n            x: |"), exitFound,
@@ -117,7 +117,7 @@ spec:
 			"a manifest with a field that Envoy does not know",
 			strings.Replace(strings.Replace(manifest, "fail_open: true", "fail_open: true\n            fail_opem: true", 1), "0}", "5}", 1),
 			exitFound,
-			"-: spec.configPatches[0].patch.value.typed_config: unknown field \"fail_opem\"\n" +
+			"-: spec.configPatches[0].patch.value.typed_config.config.fail_opem: unknown field\n" +
 				"-: note: spec.configPatches[0].patch.value.typed_config.config.configuration.value.strategy.switch: " +
 				"is OFF: nothing is recorded unless a global strategy is ON\n",
 		},
@@ -127,11 +127,11 @@ spec:
 				"strategy.duration: want a whole number from 1 to 3599, got 0\n",
 		},
 		{
-			"a WasmPlugin", "apiVersion: extensions.istio.io/v1alpha1\nspec:\n  pluginConfig: {strategy: {interval: 1}}\n", exitFound,
+			"a WasmPlugin", "apiVersion: extensions.istio.io/v1alpha1\nspec:\n  type: NETWORK\n  failStrategy: FAIL_OPEN\n  pluginConfig: {strategy: {interval: 1}}\n", exitFound,
 			"-: spec.pluginConfig: strategy.interval: want a whole number from 30 to 3600, got 1\n",
 		},
 		{
-			"no plugin in it", "resources: []\n", exitFound, "-: want a network wasm filter, found none\n",
+			"no plugin in it", "resources: []\n", exitFound, "-: want a network wasm filter of l4dump, found none\n",
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"l4dump/internal/envoyapi"
 	"l4dump/internal/host"
 )
 
@@ -32,7 +33,7 @@ type admin struct {
 }
 
 func (s *Server) listenAdmin() (*admin, error) {
-	address := listenAddress(s.config.Bootstrap.GetAdmin().GetAddress(), "", new(Faults))
+	address := listenAddress(s.config.Bootstrap.GetAdmin().GetAddress(), "", new(envoyapi.Faults))
 	socket, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, listenError(err, address, " (admin)", "admin.address.socket_address.port_value", s.config.File)

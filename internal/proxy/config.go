@@ -18,6 +18,8 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"l4dump/internal/envoyapi"
 )
 
 // maxBuffer is the most that is read at once from a connection, in bytes.
@@ -35,19 +37,9 @@ type Config struct {
 	File string
 	// Bootstrap is what the file says.
 	Bootstrap *bootstrapv3.Bootstrap
-	// Plugins are the plugin configurations in the file itself.
-	Plugins []PluginConfig
 
 	listeners []listenerConfig
 	clusters  []clusterConfig
-}
-
-// PluginConfig is a plugin configuration that was found in a file.
-type PluginConfig struct {
-	Path          string // of the Wasm message
-	Name          string
-	RootID        string
-	Configuration []byte
 }
 
 type listenerConfig struct {
@@ -81,7 +73,7 @@ type clusterConfig struct {
 // endpoint is an address for net.Dial.
 type endpoint struct{ network, address string }
 
-// Load reads the configuration in a file of YAML or JSON. The error holds Faults: all of them.
+// Load reads the configuration in a file of YAML or JSON. The error holds an envoyapi.Faults: all of them.
 func Load(file string) (*Config, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -90,7 +82,7 @@ func Load(file string) (*Config, error) {
 	return Parse(file, text)
 }
 
-// Parse reads a configuration; file is its name, for messages. The error holds Faults: all of them.
+// Parse reads a configuration; file is its name, for messages. The error holds an envoyapi.Faults: all of them.
 func Parse(file string, text []byte) (*Config, error) {
 	c := &Config{File: file, Bootstrap: new(bootstrapv3.Bootstrap)}
 	faults := load(text, c.Bootstrap, c.build)
@@ -100,24 +92,30 @@ func Parse(file string, text []byte) (*Config, error) {
 	return c, nil
 }
 
-// FaultsOf returns the faults in an error of Load, Parse or LoadExtensionConfig; nil if it is of another kind.
-func FaultsOf(err error) Faults {
-	var faults Faults
+// Check returns the faults of a bootstrap, and the bootstrap as far as it can be read.
+func Check(content envoyapi.Content) (*bootstrapv3.Bootstrap, envoyapi.Faults) {
+	c := &Config{Bootstrap: new(bootstrapv3.Bootstrap)}
+	return c.Bootstrap, loadContent(content, c.Bootstrap, c.build)
+}
+
+// FaultsOf returns the faults in an error of Load or Parse; nil if it is of another kind.
+func FaultsOf(err error) envoyapi.Faults {
+	var faults envoyapi.Faults
 	errors.As(err, &faults)
 	return faults
 }
 
 // build takes the Bootstrap apart. It has been checked for what is not supported, but may hold any faults.
-func (c *Config) build(faults *Faults) {
+func (c *Config) build(faults *envoyapi.Faults) {
 	static := c.Bootstrap.GetStaticResources()
 	if len(static.GetListeners()) == 0 {
-		faults.add("static_resources.listeners", "want at least one listener")
+		faults.AddAccepted("static_resources.listeners", "want at least one listener: none is "+envoyapi.NotSupported)
 	}
 	known := make(map[string]bool)
 	for i, cluster := range static.GetClusters() {
 		path := fmt.Sprintf("static_resources.clusters[%d]", i)
 		if known[cluster.GetName()] {
-			faults.add(path+".name", fmt.Sprintf("the name %q is taken by another cluster", cluster.GetName()))
+			faults.Add(path+".name", fmt.Sprintf("the name %q is taken by another cluster", cluster.GetName()))
 		}
 		known[cluster.GetName()] = true
 		c.clusters = append(c.clusters, buildCluster(cluster, path, faults))
@@ -126,24 +124,24 @@ func (c *Config) build(faults *Faults) {
 	for i, listener := range static.GetListeners() {
 		path := fmt.Sprintf("static_resources.listeners[%d]", i)
 		if name := listener.GetName(); name != "" && names[name] {
-			faults.add(path+".name", fmt.Sprintf("the name %q is taken by another listener", name))
+			faults.Add(path+".name", fmt.Sprintf("the name %q is taken by another listener", name))
 		}
 		names[listener.GetName()] = true
-		c.listeners = append(c.listeners, c.buildListener(listener, path, known, faults))
+		c.listeners = append(c.listeners, buildListener(listener, path, known, faults))
 	}
 	if node := c.Bootstrap.GetNode(); len(c.DiscoveryFiles()) > 0 && (node.GetId() == "" || node.GetCluster() == "") {
-		faults.add("node", "want id and cluster, because a filter has config_discovery")
+		faults.Add("node", "want id and cluster, because a filter has config_discovery")
 	}
 	if admin := c.Bootstrap.GetAdmin(); admin != nil {
 		if admin.GetAddress() == nil {
-			faults.add("admin.address", "want a socket_address")
+			faults.AddAccepted("admin.address", "want a socket_address: none is "+envoyapi.NotSupported)
 		} else {
 			listenAddress(admin.GetAddress(), "admin.address", faults)
 		}
 	}
 }
 
-func (c *Config) buildListener(listener *listenerv3.Listener, path string, clusters map[string]bool, faults *Faults) listenerConfig {
+func buildListener(listener *listenerv3.Listener, path string, clusters map[string]bool, faults *envoyapi.Faults) listenerConfig {
 	l := listenerConfig{name: listener.GetName(), path: path, bufferSize: maxBuffer, direction: int64(listener.GetTrafficDirection())}
 	if limit := listener.GetPerConnectionBufferLimitBytes(); limit != nil && limit.GetValue() > 0 {
 		l.bufferSize = int(min(limit.GetValue(), maxBuffer))
@@ -157,18 +155,18 @@ func (c *Config) buildListener(listener *listenerv3.Listener, path string, clust
 		l.statPrefix = statName(l.address)
 	}
 	chains := listener.GetFilterChains()
-	if len(chains) != 1 {
-		faults.add(path+".filter_chains", fmt.Sprintf("want one filter chain, not %d: more are %s", len(chains), notSupported))
+	switch {
+	case len(chains) == 0 && listener.GetDefaultFilterChain() == nil:
+		faults.Add(path+".filter_chains", "want a filter chain")
+		return l
+	case len(chains) != 1:
+		faults.AddAccepted(path+".filter_chains", fmt.Sprintf("want one filter chain, not %d: that is %s", len(chains), envoyapi.NotSupported))
 		return l
 	}
 	filters := chains[0].GetFilters()
 	path += ".filter_chains[0].filters"
 	if len(filters) == 0 || filters[len(filters)-1].GetTypedConfig().MessageName() != tcpProxyType {
-		message := "want " + string(tcpProxyType) + " as the last filter"
-		if len(filters) > 0 {
-			message += ": another is " + notSupported
-		}
-		faults.add(path, message)
+		faults.AddAccepted(path, "want "+string(tcpProxyType)+" as the last filter: another is "+envoyapi.NotSupported)
 		return l
 	}
 	last := len(filters) - 1
@@ -178,28 +176,26 @@ func (c *Config) buildListener(listener *listenerv3.Listener, path string, clust
 		case filter.GetConfigDiscovery() != nil:
 			l.filters = append(l.filters, filterConfig{discovery: buildDiscovery(filter, at+".config_discovery", faults)})
 		case filter.GetTypedConfig().MessageName() == wasmType:
-			extension, plugins := buildExtension(filter.GetTypedConfig(), at+".typed_config", faults)
-			l.filters = append(l.filters, filterConfig{extension: extension})
-			c.Plugins = append(c.Plugins, plugins...)
+			l.filters = append(l.filters, filterConfig{extension: buildExtension(filter.GetTypedConfig(), at+".typed_config", faults)})
 		case filter.GetTypedConfig() == nil:
-			faults.add(at, "want typed_config or config_discovery")
+			faults.Add(at, "want typed_config or config_discovery")
 		case filter.GetTypedConfig().MessageName() == tcpProxyType:
-			faults.add(at, "a TCP proxy must be the last filter")
+			faults.Add(at, "a TCP proxy must be the last filter")
 		}
 	}
 	l.tcp = buildTCP(filters[last].GetTypedConfig(), fmt.Sprintf("%s[%d].typed_config", path, last), clusters, faults)
 	return l
 }
 
-func buildTCP(config *anypb.Any, path string, clusters map[string]bool, faults *Faults) tcpConfig {
+func buildTCP(config *anypb.Any, path string, clusters map[string]bool, faults *envoyapi.Faults) tcpConfig {
 	tcp := new(tcpproxyv3.TcpProxy)
 	if err := config.UnmarshalTo(tcp); err != nil {
-		faults.add(path, err.Error())
+		faults.Add(path, err.Error())
 		return tcpConfig{}
 	}
 	t := tcpConfig{statPrefix: tcp.GetStatPrefix(), cluster: tcp.GetCluster(), idleTimeout: defaultIdleTimeout, connectAttempts: 1}
 	if !clusters[t.cluster] && t.cluster != "" {
-		faults.add(path+".cluster", fmt.Sprintf("unknown cluster %q", t.cluster))
+		faults.AddAccepted(path+".cluster", fmt.Sprintf("unknown cluster %q: connections are closed until there is one", t.cluster))
 	}
 	if tcp.GetIdleTimeout() != nil {
 		t.idleTimeout = tcp.GetIdleTimeout().AsDuration()
@@ -210,11 +206,12 @@ func buildTCP(config *anypb.Any, path string, clusters map[string]bool, faults *
 	return t
 }
 
-func buildCluster(cluster *clusterv3.Cluster, path string, faults *Faults) clusterConfig {
+func buildCluster(cluster *clusterv3.Cluster, path string, faults *envoyapi.Faults) clusterConfig {
 	c := clusterConfig{name: cluster.GetName(), connectTimeout: defaultConnectTimeout}
 	if cluster.GetConnectTimeout() != nil {
 		c.connectTimeout = cluster.GetConnectTimeout().AsDuration()
 	}
+	static := cluster.GetType() == clusterv3.Cluster_STATIC && cluster.GetClusterType() == nil
 	for i, locality := range cluster.GetLoadAssignment().GetEndpoints() {
 		for j, lb := range locality.GetLbEndpoints() {
 			at := fmt.Sprintf("%s.load_assignment.endpoints[%d].lb_endpoints[%d].endpoint.address", path, i, j)
@@ -225,34 +222,34 @@ func buildCluster(cluster *clusterv3.Cluster, path string, faults *Faults) clust
 			}
 			socket := address.GetSocketAddress()
 			if socket == nil {
-				faults.add(at, "want a socket_address or a pipe")
+				faults.Add(at, "want a socket_address or a pipe")
 				continue
 			}
-			if cluster.GetType() == clusterv3.Cluster_STATIC && net.ParseIP(socket.GetAddress()) == nil {
-				faults.add(at+".socket_address.address", fmt.Sprintf("malformed IP address %q: a name needs a cluster of type STRICT_DNS", socket.GetAddress()))
+			if static && net.ParseIP(socket.GetAddress()) == nil {
+				faults.Add(at+".socket_address.address", fmt.Sprintf("malformed IP address %q: a name needs a cluster of type STRICT_DNS", socket.GetAddress()))
 			}
 			c.endpoints = append(c.endpoints, endpoint{"tcp", net.JoinHostPort(socket.GetAddress(), strconv.Itoa(int(socket.GetPortValue())))})
 		}
 	}
 	if cluster.GetType() == clusterv3.Cluster_LOGICAL_DNS && len(c.endpoints) != 1 {
-		faults.add(path+".load_assignment", "a cluster of type LOGICAL_DNS must have exactly one endpoint")
+		faults.Add(path+".load_assignment", "a cluster of type LOGICAL_DNS must have exactly one endpoint")
 	}
 	return c
 }
 
 // listenAddress returns host:port.
-func listenAddress(address *corev3.Address, path string, faults *Faults) string {
+func listenAddress(address *corev3.Address, path string, faults *envoyapi.Faults) string {
 	socket := address.GetSocketAddress()
 	if socket == nil {
 		if address != nil {
-			faults.add(path, "want a socket_address")
+			faults.AddAccepted(path, "want a socket_address: another is "+envoyapi.NotSupported)
 		} else {
-			faults.add(path, "want an address")
+			faults.Add(path, "want an address")
 		}
 		return ""
 	}
 	if net.ParseIP(socket.GetAddress()) == nil {
-		faults.add(path+".socket_address.address", fmt.Sprintf("malformed IP address %q", socket.GetAddress()))
+		faults.Add(path+".socket_address.address", fmt.Sprintf("malformed IP address %q", socket.GetAddress()))
 	}
 	return net.JoinHostPort(socket.GetAddress(), strconv.Itoa(int(socket.GetPortValue())))
 }

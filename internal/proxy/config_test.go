@@ -10,16 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"pgregory.net/rapid"
+
+	"l4dump/internal/host"
 )
 
 func TestExampleLoads(t *testing.T) {
 	c, err := Load("../../envoy.yaml")
 	require.NoError(t, err)
-	require.Len(t, c.Plugins, 1)
-	require.Equal(t, "static_resources.listeners[0].filter_chains[0].filters[0].typed_config", c.Plugins[0].Path)
-	require.Equal(t, "l4dump", c.Plugins[0].Name)
-	require.Equal(t, "l4dump", c.Plugins[0].RootID)
-	require.Contains(t, string(c.Plugins[0].Configuration), `"strategy"`)
+	require.Len(t, c.listeners, 1)
+	require.Len(t, c.listeners[0].filters, 1)
+	plugin := c.listeners[0].filters[0].extension.plugin
+	require.Equal(t, "l4dump", plugin.Name)
+	require.Equal(t, "l4dump", plugin.RootID)
+	require.Contains(t, string(plugin.Configuration), `"strategy"`)
 	require.Equal(t, []string{"127.0.0.1:10000"}, c.ListenAddresses())
 	require.Empty(t, c.DiscoveryFiles())
 }
@@ -65,8 +68,8 @@ func TestFaults(t *testing.T) {
 		{"nothing", "", "", nil},
 		{"not YAML", valid, "a: [", []string{"line 1: did not find expected node content"}},
 		{"not an object", valid, "[]", []string{"want an object"}},
-		{"empty", valid, "{}", []string{"static_resources.listeners: want at least one listener"}},
-		{"double key", "    filter_chains:", "    name: again\n    filter_chains:", []string{`line 7: key "name" already set in map`}},
+		{"empty", valid, "{}", []string{"static_resources.listeners: want at least one listener: none is " + use}},
+		{"double key", "    filter_chains:", "    name: again\n    filter_chains:", []string{listener + ".name: given twice: Envoy takes the last one"}},
 		{"unknown fields", "admin:", "foo: 1\nbar: {}\nadmin:", []string{"bar: unknown field", "foo: unknown field"}},
 		{
 			"unknown field in a typed_config", "          config:\n", "          color: red\n          config:\n",
@@ -103,7 +106,7 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"unknown type", "envoy.extensions.filters.network.wasm.v3.Wasm", "acme.Filter",
-			[]string{filters + `[0].typed_config.@type: unknown type "type.googleapis.com/acme.Filter"`},
+			[]string{filters + `[0].typed_config.@type: unknown type "type.googleapis.com/acme.Filter": ` + use},
 		},
 		{"no type", "\"@type\": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm", "a: 1", []string{filters + "[0].typed_config.@type: want the type of the message"}},
 		{
@@ -123,24 +126,28 @@ func TestFaults(t *testing.T) {
 			[]string{config + ".failure_policy: FAIL_RELOAD: " + use, config + ".reload_config: " + use},
 		},
 		{"null runtime", "envoy.wasm.runtime.v8", "envoy.wasm.runtime.null", []string{config + `.vm_config.runtime: runtime "envoy.wasm.runtime.null": ` + use}},
-		{"remote code", "local: {filename: a.wasm}", "remote: {}", []string{config + ".vm_config.code.remote: " + use}},
+		{"remote code", "local: {filename: a.wasm}", "remote: {}", []string{
+			config + ".vm_config.code.remote.http_uri: value is required",
+			config + ".vm_config.code.remote.sha256: value length must be at least 1 runes",
+			config + ".vm_config.code.remote: " + use,
+		}},
 		{"no code", ", code: {local: {filename: a.wasm}}", "", []string{config + ".vm_config.code: want a local module"}},
 		{"empty code", "{local: {filename: a.wasm}}", "{}", []string{config + ".vm_config.code.specifier: value is required"}},
 		{"no VM", "vm_config: {runtime: envoy.wasm.runtime.v8, code: {local: {filename: a.wasm}}}", "name: a", []string{config + ".vm_config: want the VM's configuration"}},
-		{"unknown cluster", "cluster: service\n  clusters", "cluster: other\n  clusters", []string{tcp + `.cluster: unknown cluster "other"`}},
+		{"unknown cluster", "cluster: service\n  clusters", "cluster: other\n  clusters", []string{tcp + `.cluster: unknown cluster "other": connections are closed until there is one`}},
 		{"weighted clusters", "cluster: service\n  clusters", "weighted_clusters: {clusters: [{name: service, weight: 1}]}\n  clusters", []string{tcp + ".weighted_clusters: " + use}},
 		{
 			"listener address is a name", "address: 127.0.0.1, port_value: 0}}\n", "address: localhost, port_value: 0}}\n",
 			[]string{listener + `.address.socket_address.address: malformed IP address "localhost"`},
 		},
-		{"listener on a pipe", "{socket_address: {address: 127.0.0.1, port_value: 0}}\n", "{pipe: {path: a}}\n", []string{listener + ".address: want a socket_address"}},
+		{"listener on a pipe", "{socket_address: {address: 127.0.0.1, port_value: 0}}\n", "{pipe: {path: a}}\n", []string{listener + ".address: want a socket_address: another is " + use}},
 		{"UDP", "address: 127.0.0.1, port_value: 0}}\n", "protocol: UDP, address: 127.0.0.1, port_value: 0}}\n", []string{listener + ".address.socket_address.protocol: want TCP: " + use}},
 		{"static cluster with a name", "pipe: {path: a.sock}", "socket_address: {address: web, port_value: 1}", []string{cluster + `.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: malformed IP address "web": a name needs a cluster of type STRICT_DNS`}},
 		{"cluster discovery", "  - name: service\n", "  - name: service\n    type: EDS\n", []string{cluster + ".type: want STATIC, STRICT_DNS or LOGICAL_DNS: " + use}},
 		{"load balancer", "  - name: service\n", "  - name: service\n    lb_policy: RANDOM\n", []string{cluster + ".lb_policy: want ROUND_ROBIN: " + use}},
 		{"same cluster twice", "  clusters:\n", "  clusters:\n  - {name: service}\n", []string{`static_resources.clusters[1].name: the name "service" is taken by another cluster`}},
 		{"logical DNS without a host", "  clusters:\n", "  clusters:\n  - {name: a, type: LOGICAL_DNS}\n", []string{cluster + ".load_assignment: a cluster of type LOGICAL_DNS must have exactly one endpoint"}},
-		{"no chain", "filter_chains:", "filter_chains: []\n    metadata: {}\n    api_listener: {}\n    x:", []string{listener + ".x: unknown field", listener + ".api_listener: " + use, listener + ".filter_chains: want one filter chain, not 0: more are " + use}},
+		{"no chain", "filter_chains:", "filter_chains: []\n    metadata: {}\n    api_listener: {}\n    x:", []string{listener + ".x: unknown field", listener + ".api_listener: " + use, listener + ".filter_chains: want a filter chain"}},
 		{"TCP proxy not last", "\n      - name: tcp\n", "\n      - name: tcp\n        typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: a, cluster: service}\n      - name: tcp\n", []string{filters + "[1]: a TCP proxy must be the last filter"}},
 		{
 			"discovery without a node", `        typed_config:
@@ -229,14 +236,6 @@ func TestSupportedFieldsExist(t *testing.T) {
 	}
 }
 
-func TestProtoName(t *testing.T) {
-	kind, err := protoregistry.GlobalTypes.FindMessageByName("envoy.config.listener.v3.Listener")
-	require.NoError(t, err)
-	for goName, want := range map[string]string{"FilterChains[3]": "filter_chains[3]", "StatPrefix": "stat_prefix", "Nonsense": "Nonsense", "ListenerSpecifier": "listener_specifier"} {
-		require.Equal(t, want, protoName(kind.Descriptor(), goName))
-	}
-}
-
 func TestConfigIsTakenApart(t *testing.T) {
 	c, err := Parse("x.yaml", []byte(`
 node: {id: n1, cluster: c1}
@@ -301,9 +300,12 @@ resources:
       configuration: {"@type": type.googleapis.com/google.protobuf.BytesValue, value: e30=}
       vm_config: {code: {local: {inline_bytes: AGFzbQ==}}}
 `)
-	plugins, err := LoadExtensionConfig(file)
+	read, err := readExtensionFile(file)
 	require.NoError(t, err)
-	require.Equal(t, []PluginConfig{{Path: "resources[0].typed_config", Name: "l4dump", Configuration: []byte("{}")}}, plugins)
+	require.Len(t, read.resources, 1)
+	require.Equal(t, "1", read.version)
+	require.Equal(t, "l4", read.resources[0].name)
+	require.Equal(t, &host.Plugin{Name: "l4dump", Configuration: []byte("{}")}, read.resources[0].extension.plugin)
 
 	write(`
 resources:
@@ -314,13 +316,15 @@ resources:
   id: a
 control_plane: {identifier: x}
 `)
-	_, err = LoadExtensionConfig(file)
+	_, err = readExtensionFile(file)
 	require.EqualError(t, err, "read "+file+`:
 resources[0].name: value length must be at least 1 runes
+resources[0].typed_config.stat_prefix: value length must be at least 1 runes
+resources[0].typed_config.cluster_specifier: value is required
 resources[0].typed_config: type envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy: not supported by the embedded engine; use Envoy
 resources[1]: type envoy.config.core.v3.Node: not supported by the embedded engine; use Envoy
 control_plane: not supported by the embedded engine; use Envoy`)
-	_, err = LoadExtensionConfig(file + ".none")
+	_, err = readExtensionFile(file + ".none")
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.Empty(t, FaultsOf(err))
 }

@@ -109,7 +109,7 @@ func (d *discovery) watch(ctx context.Context) {
 // update reads the file and applies it, and returns false if it is no good.
 func (d *discovery) update(ctx context.Context) bool {
 	d.attempt.Add(1)
-	file, _, err := readExtensionFile(d.config.path)
+	file, err := readExtensionFile(d.config.path)
 	if err != nil {
 		d.failure.Add(1)
 		d.fail.Add(1)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"l4dump/internal/envoyapi"
 	"l4dump/internal/host"
 )
 
@@ -36,31 +37,29 @@ type discoveryConfig struct {
 }
 
 // buildExtension reads a Wasm filter or an RBAC filter without rules.
-func buildExtension(config *anypb.Any, path string, faults *Faults) (*extensionConfig, []PluginConfig) {
+func buildExtension(config *anypb.Any, path string, faults *envoyapi.Faults) *extensionConfig {
 	extension := &extensionConfig{message: config}
 	message, err := config.UnmarshalNew()
 	if err != nil {
-		faults.add(path, err.Error())
-		return extension, nil
+		faults.Add(path, err.Error())
+		return extension
 	}
 	switch m := message.(type) {
 	case *rbacv3.RBAC:
-		return extension, nil
+		return extension
 	case *wasmfilterv3.Wasm:
 		extension.buildPlugin(m.GetConfig(), path+".config", faults)
-		found := PluginConfig{Path: path, Name: extension.plugin.Name, RootID: extension.plugin.RootID, Configuration: extension.plugin.Configuration}
-		return extension, []PluginConfig{found}
 	}
-	return extension, nil // checkSupport has named the type
+	return extension // checkSupport has named the type
 }
 
-func (e *extensionConfig) buildPlugin(config *wasmv3.PluginConfig, path string, faults *Faults) {
+func (e *extensionConfig) buildPlugin(config *wasmv3.PluginConfig, path string, faults *envoyapi.Faults) {
 	e.plugin = &host.Plugin{Name: config.GetName(), RootID: config.GetRootId(), Configuration: anyBytes(config.GetConfiguration())}
 	//nolint:staticcheck // deprecated, but failure_policy has nothing that keeps live connections
 	failOpen := config.GetFailOpen()
 	switch {
 	case failOpen && config.GetFailurePolicy() != wasmv3.FailurePolicy_UNSPECIFIED:
-		faults.add(path+".fail_open", "only one of fail_open and failure_policy may be set")
+		faults.Add(path+".fail_open", "only one of fail_open and failure_policy may be set")
 	case failOpen:
 		e.plugin.FailurePolicy = host.FailOpenLive
 	case config.GetFailurePolicy() == wasmv3.FailurePolicy_FAIL_OPEN:
@@ -68,7 +67,7 @@ func (e *extensionConfig) buildPlugin(config *wasmv3.PluginConfig, path string, 
 	}
 	vm := config.GetVmConfig()
 	if vm == nil {
-		faults.add(path+".vm_config", "want the VM's configuration")
+		faults.Add(path+".vm_config", "want the VM's configuration")
 		return
 	}
 	e.vm = host.VMConfig{ID: vm.GetVmId(), Configuration: anyBytes(vm.GetConfiguration())}
@@ -79,7 +78,7 @@ func (e *extensionConfig) buildPlugin(config *wasmv3.PluginConfig, path string, 
 		e.vm.Code = code.InlineBytes
 	}
 	if vm.GetCode() == nil {
-		faults.add(path+".vm_config.code", "want a local module")
+		faults.Add(path+".vm_config.code", "want a local module")
 	}
 }
 
@@ -98,7 +97,7 @@ func anyBytes(packed *anypb.Any) []byte {
 	return nil
 }
 
-func buildDiscovery(filter *listenerv3.Filter, path string, faults *Faults) *discoveryConfig {
+func buildDiscovery(filter *listenerv3.Filter, path string, faults *envoyapi.Faults) *discoveryConfig {
 	source := filter.GetConfigDiscovery()
 	file := source.GetConfigSource().GetPathConfigSource()
 	d := &discoveryConfig{
@@ -106,15 +105,15 @@ func buildDiscovery(filter *listenerv3.Filter, path string, faults *Faults) *dis
 		immediate: source.GetApplyDefaultConfigWithoutWarming(),
 	}
 	if d.path == "" {
-		faults.add(path+".config_source.path_config_source.path", "want the name of a file")
+		faults.Add(path+".config_source.path_config_source.path", "want the name of a file")
 	}
 	if config := source.GetDefaultConfig(); config != nil {
-		d.fallback, _ = buildExtension(config, path+".default_config", faults)
+		d.fallback = buildExtension(config, path+".default_config", faults)
 		if err := d.checkType(config); err != nil {
-			faults.add(path+".default_config", err.Error())
+			faults.Add(path+".default_config", err.Error())
 		}
 	} else if d.immediate {
-		faults.add(path+".apply_default_config_without_warming", "want a default_config as well")
+		faults.Add(path+".apply_default_config_without_warming", "want a default_config as well")
 	}
 	return d
 }
@@ -140,43 +139,30 @@ type extensionResource struct {
 }
 
 // readExtensionFile reads a DiscoveryResponse of TypedExtensionConfig resources, in YAML or JSON.
-func readExtensionFile(file string) (*extensionFile, []PluginConfig, error) {
+func readExtensionFile(file string) (*extensionFile, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read extension configuration: %w", err)
+		return nil, fmt.Errorf("read extension configuration: %w", err)
 	}
 	response := new(discoveryv3.DiscoveryResponse)
 	f := new(extensionFile)
-	var plugins []PluginConfig
-	faults := load(text, response, func(faults *Faults) {
-		plugins = f.build(response, faults)
-	})
+	faults := load(text, response, func(faults *envoyapi.Faults) { f.build(response, faults) })
 	if len(faults) > 0 {
-		return nil, nil, fmt.Errorf("read %s:\n%w", file, faults)
+		return nil, fmt.Errorf("read %s:\n%w", file, faults)
 	}
-	return f, plugins, nil
+	return f, nil
 }
 
-func (f *extensionFile) build(response *discoveryv3.DiscoveryResponse, faults *Faults) []PluginConfig {
+func (f *extensionFile) build(response *discoveryv3.DiscoveryResponse, faults *envoyapi.Faults) {
 	f.version = response.GetVersionInfo()
-	var plugins []PluginConfig
 	for i, packed := range response.GetResources() {
 		resource := new(corev3.TypedExtensionConfig)
 		if packed.UnmarshalTo(resource) != nil || resource.GetTypedConfig() == nil {
 			continue // named by checkSupport
 		}
-		extension, found := buildExtension(resource.GetTypedConfig(), fmt.Sprintf("resources[%d].typed_config", i), faults)
+		extension := buildExtension(resource.GetTypedConfig(), fmt.Sprintf("resources[%d].typed_config", i), faults)
 		f.resources = append(f.resources, extensionResource{resource.GetName(), extension})
-		plugins = append(plugins, found...)
 	}
-	return plugins
-}
-
-// LoadExtensionConfig reads a file of extension configurations, which a filter refers to by path_config_source, and returns
-// the plugin configurations in it. The error holds Faults: all of them.
-func LoadExtensionConfig(file string) ([]PluginConfig, error) {
-	_, plugins, err := readExtensionFile(file)
-	return plugins, err
 }
 
 // DiscoveryFiles returns the files of extension configurations that the listeners refer to.

@@ -189,13 +189,13 @@ func (f *testFile) start(t *testing.T, change func(*Options)) *testServer {
 	}
 	s.Server, err = Start(t.Context(), config, options)
 	require.NoError(t, err, s.log)
-	t.Cleanup(func() { require.NoError(t, s.Shutdown()) })
+	t.Cleanup(func() { require.NoError(t, shutdown(s.Server)) })
 	return s
 }
 
 func (s *testServer) dial(t *testing.T) *net.TCPConn {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.ListenerAddr("tcp").String())
+	conn, err := net.Dial("tcp", listenerAddr(s.Server, "tcp").String())
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
@@ -277,4 +277,20 @@ func requireEnd(t *testing.T, conn net.Conn) {
 	n, err := conn.Read(make([]byte, 1))
 	require.Zero(t, n)
 	require.ErrorIs(t, err, io.EOF)
+}
+
+// listenerAddr returns the address of a listener; nil if there is none of that name.
+func listenerAddr(s *Server, name string) net.Addr {
+	for _, l := range s.Listeners() {
+		if l.Name == name {
+			return l.Addr
+		}
+	}
+	return nil
+}
+
+// shutdown stops the server and returns when it has ended.
+func shutdown(s *Server) error {
+	s.stop()
+	return s.Wait()
 }

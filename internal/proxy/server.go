@@ -272,16 +272,6 @@ func (s *Server) Listeners() []Listener {
 	return all
 }
 
-// ListenerAddr returns the address of a listener; nil if there is none of that name.
-func (s *Server) ListenerAddr(name string) net.Addr {
-	for _, l := range s.listeners {
-		if l.config.name == name {
-			return l.socket.Addr()
-		}
-	}
-	return nil
-}
-
 // AdminAddr returns the address of the administration interface; nil if there is none.
 func (s *Server) AdminAddr() net.Addr {
 	if s.admin == nil {
@@ -308,9 +298,3 @@ func (s *Server) Connections() int {
 
 // Stopping is closed when the server was told to stop.
 func (s *Server) Stopping() <-chan struct{} { return s.stopping }
-
-// Shutdown tells the server to stop and returns when it has ended.
-func (s *Server) Shutdown() error {
-	s.stop()
-	return s.Wait()
-}

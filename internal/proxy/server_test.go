@@ -33,7 +33,7 @@ func TestAdmin(t *testing.T) {
 		return body
 	}
 	require.Equal(t, "LIVE\n", get("/ready"))
-	require.Equal(t, fmt.Sprintf("tcp::%s\n", s.ListenerAddr("tcp")), get("/listeners"))
+	require.Equal(t, fmt.Sprintf("tcp::%s\n", listenerAddr(s.Server, "tcp")), get("/listeners"))
 	var listeners struct {
 		ListenerStatuses []struct {
 			Name         string
@@ -47,7 +47,7 @@ func TestAdmin(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(get("/listeners?format=json")), &listeners))
 	require.Equal(t, "tcp", listeners.ListenerStatuses[0].Name)
-	require.Equal(t, s.ListenerAddr("tcp").(*net.TCPAddr).Port, listeners.ListenerStatuses[0].LocalAddress.SocketAddress.PortValue)
+	require.Equal(t, listenerAddr(s.Server, "tcp").(*net.TCPAddr).Port, listeners.ListenerStatuses[0].LocalAddress.SocketAddress.PortValue)
 
 	// The trial, the main thread and two workers: four times 2.
 	require.Equal(t, "wasmcustom.depth: 7\nwasmcustom.l4dump.bytes_total: 8\n", get("/stats?filter=^wasmcustom"))
@@ -174,7 +174,7 @@ func TestDrain(t *testing.T) {
 		conn := s.dial(t)
 		roundTrip(t, conn, "hello")
 		require.Equal(t, 1, s.Connections())
-		address := s.ListenerAddr("tcp").String()
+		address := listenerAddr(s.Server, "tcp").String()
 		cancel()
 		require.Eventually(t, func() bool {
 			late, err := net.Dial("tcp", address)

@@ -8,9 +8,10 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
-)
 
-const notSupported = "not supported by the embedded engine; use Envoy"
+	"l4dump/internal/envoyapi"
+	"l4dump/internal/fault"
+)
 
 // rule says that a field may be set. check may refuse some of its values with a message; nil accepts all.
 type rule struct {
@@ -165,7 +166,7 @@ func oneOfTypes(types ...protoreflect.FullName) func(protoreflect.Value) string 
 		if slices.Contains(types, name) {
 			return ""
 		}
-		return fmt.Sprintf("type %s: %s", name, notSupported)
+		return fmt.Sprintf("type %s: %s", name, envoyapi.NotSupported)
 	}
 }
 
@@ -174,7 +175,7 @@ func oneOfNumbers(message string, numbers ...protoreflect.EnumNumber) func(proto
 		if slices.Contains(numbers, v.Enum()) {
 			return ""
 		}
-		return message + ": " + notSupported
+		return message + ": " + envoyapi.NotSupported
 	}
 }
 
@@ -191,26 +192,24 @@ func stringOrBytes(v protoreflect.Value) string {
 func failurePolicy(v protoreflect.Value) string {
 	const failReload = 1
 	if v.Enum() == failReload {
-		return "FAIL_RELOAD: " + notSupported
+		return "FAIL_RELOAD: " + envoyapi.NotSupported
 	}
 	return ""
 }
 
 func wasmRuntime(v protoreflect.Value) string {
 	if name := v.String(); name == "envoy.wasm.runtime.null" || !strings.HasPrefix(name, "envoy.wasm.runtime.") {
-		return fmt.Sprintf("runtime %q: %s", name, notSupported)
+		return fmt.Sprintf("runtime %q: %s", name, envoyapi.NotSupported)
 	}
 	return ""
 }
 
-// checkSupport reports each populated field below message that the engine does not support, and whatever the constraints
-// of Envoy's API refuse.
-func checkSupport(message protoreflect.Message, path string, faults *Faults) {
+// checkSupport reports each populated field below message that the engine does not support.
+func checkSupport(message protoreflect.Message, path string, faults *envoyapi.Faults) {
 	descriptor := message.Descriptor()
 	if slices.Contains(opaque, descriptor.FullName()) || strings.HasPrefix(string(descriptor.FullName()), "google.protobuf.") {
 		return
 	}
-	checkConstraints(message, path, faults)
 	rules := supported[descriptor.FullName()]
 	fields := descriptor.Fields()
 	for i := range fields.Len() {
@@ -218,10 +217,10 @@ func checkSupport(message protoreflect.Message, path string, faults *Faults) {
 		if !message.Has(field) {
 			continue
 		}
-		at := join(path, string(field.Name()))
+		at := fault.Join(path, string(field.Name()))
 		r, ok := rules[field.Name()]
 		if !ok {
-			faults.add(at, notSupported)
+			faults.AddAccepted(at, envoyapi.NotSupported)
 			continue
 		}
 		value := message.Get(field)
@@ -235,10 +234,10 @@ func checkSupport(message protoreflect.Message, path string, faults *Faults) {
 	}
 }
 
-func checkValue(r rule, field protoreflect.FieldDescriptor, value protoreflect.Value, path string, faults *Faults) {
+func checkValue(r rule, field protoreflect.FieldDescriptor, value protoreflect.Value, path string, faults *envoyapi.Faults) {
 	if r.check != nil {
 		if message := r.check(value); message != "" {
-			faults.add(path, message)
+			faults.AddAccepted(path, message)
 			return
 		}
 	}
@@ -249,7 +248,7 @@ func checkValue(r rule, field protoreflect.FieldDescriptor, value protoreflect.V
 	if packed, ok := inner.Interface().(*anypb.Any); ok {
 		unpacked, err := packed.UnmarshalNew()
 		if err != nil {
-			faults.add(path, err.Error())
+			faults.Add(path, err.Error())
 			return
 		}
 		inner = unpacked.ProtoReflect()
@@ -257,62 +256,32 @@ func checkValue(r rule, field protoreflect.FieldDescriptor, value protoreflect.V
 	checkSupport(inner, path, faults)
 }
 
-// constraintError is what the generated validation code of Envoy's API returns.
-type constraintError interface {
-	Field() string
-	Reason() string
-	Cause() error
+// load reads the first document of text into message, as Envoy does, and returns all its faults; build adds those that
+// only its caller can see.
+func load(text []byte, message proto.Message, build func(*envoyapi.Faults)) envoyapi.Faults {
+	documents, err := envoyapi.Documents(text)
+	var content envoyapi.Content
+	if len(documents) > 0 {
+		content, err = documents[0].Envoy()
+	}
+	if err != nil {
+		return envoyapi.Faults{{Fault: fault.Fault{Message: strings.TrimPrefix(err.Error(), "yaml: ")}}}
+	}
+	return loadContent(content, message, build)
 }
 
-// checkConstraints reports what is wrong in message itself; what it holds is visited on its own.
-func checkConstraints(message protoreflect.Message, path string, faults *Faults) {
-	validator, ok := message.Interface().(interface{ ValidateAll() error })
-	if !ok {
-		return
-	}
-	all, ok := validator.ValidateAll().(interface{ AllErrors() []error })
-	if !ok {
-		return
-	}
-	for _, err := range all.AllErrors() {
-		var fault constraintError
-		if fault, ok = err.(constraintError); ok && fault.Cause() == nil {
-			faults.add(join(path, protoName(message.Descriptor(), fault.Field())), fault.Reason())
-		}
-	}
-}
-
-// protoName turns the name of a Go field, perhaps with an index, into that of the field or of the oneof.
-func protoName(descriptor protoreflect.MessageDescriptor, goName string) string {
-	name, index, _ := strings.Cut(goName, "[")
-	if index != "" {
-		index = "[" + index
-	}
-	same := func(candidate protoreflect.Name) bool {
-		return strings.EqualFold(strings.ReplaceAll(string(candidate), "_", ""), name)
-	}
-	for i := range descriptor.Fields().Len() {
-		if candidate := descriptor.Fields().Get(i).Name(); same(candidate) {
-			return string(candidate) + index
-		}
-	}
-	for i := range descriptor.Oneofs().Len() {
-		if candidate := descriptor.Oneofs().Get(i).Name(); same(candidate) {
-			return string(candidate) + index
-		}
-	}
-	return goName
-}
-
-// load reads text into message and returns all its faults; build adds those that only its caller can see.
-func load(text []byte, message proto.Message, build func(*Faults)) Faults {
-	faults, ok := decode(text, message)
-	if !ok {
+func loadContent(content envoyapi.Content, message proto.Message, build func(*envoyapi.Faults)) envoyapi.Faults {
+	faults := envoyapi.Decode(content.Value, message)
+	if _, ok := content.Value.(map[string]any); !ok {
 		return faults
 	}
+	for _, path := range content.Twice {
+		faults.AddAccepted(path, "given twice: Envoy takes the last one")
+	}
 	n := len(faults)
+	envoyapi.Constraints(message.ProtoReflect(), "", &faults)
 	checkSupport(message.ProtoReflect(), "", &faults)
 	build(&faults)
-	faults.dropEchoes(n)
+	faults.DropEchoes(n)
 	return faults
 }
