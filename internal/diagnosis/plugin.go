@@ -111,8 +111,8 @@ func (f *file) wasm(path string, fields map[string]any) {
 
 // httpWasm judges a Wasm filter for HTTP, which l4dump is not.
 func (f *file) httpWasm(path string, fields map[string]any) {
-	message := new(wasmfilterv3.Wasm) // of the same form
-	envoyapi.Decode(fields, message)
+	message := new(wasmfilterv3.Wasm)    // of the same form
+	_ = envoyapi.Decode(fields, message) // it only has to be identified
 	if who := identify(message.GetConfig()); !who.isOwn() {
 		f.notOwn(path, "plugin "+who.name)
 		return
