@@ -27,6 +27,7 @@ var metricNames = []string{
 	"l4dump_bytes_dropped_memory_total",
 	"l4dump_bytes_dropped_switch_off_total",
 	"l4dump_bytes_dropped_unreadable_total",
+	"l4dump_bytes_dropped_queue_total", "l4dump_bytes_dropped_sink_total",
 	"l4dump_bytes_dropped_usage_unknown_total",
 	"l4dump_bytes_dropped_window_closed_total",
 	"l4dump_bytes_kept_total",
