@@ -19,8 +19,17 @@ import (
 
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // the emulator's own log
-	os.Exit(m.Run())
+	var err error
+	if cacheDir, err = os.MkdirTemp("", "l4dump"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(cacheDir)
+	os.Exit(code)
 }
+
+// cacheDir keeps the compiled module.
+var cacheDir string
 
 const (
 	testVM = 0x0123456789abcdef
@@ -37,6 +46,7 @@ type rig struct {
 	now     int64
 	level   abi.Level
 	title   string // the plugin's name; empty is none
+	named   bool   // clients show a name and a certificate
 	number  []byte // the proxy's of each connection; empty is none
 	reset   func()
 }
@@ -61,8 +71,14 @@ func (s spyPlugin) NewTcpContext(id uint32) types.TcpContext {
 	return s.rig.streams[id]
 }
 
-func newRig(t *testing.T, config string) *rig {
-	r := &rig{t: t, title: "recorder", number: []byte{42, 0, 0, 0, 0, 0, 0, 0}, now: windowStart, streams: map[uint32]types.TcpContext{}}
+// newRig returns a rig whose clients show a name and a certificate.
+func newRig(t *testing.T, config string) *rig { return startRig(t, config, true) }
+
+// newAnonymousRig returns a rig whose clients show neither.
+func newAnonymousRig(t *testing.T, config string) *rig { return startRig(t, config, false) }
+
+func startRig(t *testing.T, config string, named bool) *rig {
+	r := &rig{t: t, named: named, title: "recorder", number: []byte{42, 0, 0, 0, 0, 0, 0, 0}, now: windowStart, streams: map[uint32]types.TcpContext{}}
 	r.vm = New(Options{
 		Now:      func() int64 { return r.now },
 		Random:   func() uint64 { return testVM },
@@ -82,10 +98,12 @@ func (r *rig) host(config string) {
 		WithProperty([]string{"plugin_root_id"}, []byte("root")).
 		WithProperty([]string{"plugin_vm_id"}, []byte("vm")).
 		WithProperty([]string{"source", "address"}, []byte("10.0.0.7:40112")).
-		WithProperty([]string{"destination", "address"}, []byte("10.0.0.8:8080")).
-		WithProperty([]string{"connection", "mtls"}, []byte{1}).
-		WithProperty([]string{"connection", "requested_server_name"}, []byte("orders.example")).
-		WithProperty([]string{"connection", "uri_san_peer_certificate"}, []byte("spiffe://example/ns/demo"))
+		WithProperty([]string{"destination", "address"}, []byte("10.0.0.8:8080"))
+	if r.named {
+		options = options.WithProperty([]string{"connection", "mtls"}, []byte{1}).
+			WithProperty([]string{"connection", "requested_server_name"}, []byte("orders.example")).
+			WithProperty([]string{"connection", "uri_san_peer_certificate"}, []byte("spiffe://example/ns/demo"))
+	}
 	if r.title != "" {
 		options = options.WithProperty([]string{"plugin_name"}, []byte(r.title))
 	}
