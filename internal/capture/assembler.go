@@ -202,13 +202,16 @@ func (a *Assembler) end(c *conn, last *Close) error {
 	c.gone = true
 	delete(a.conns, c.id)
 	a.recent.Remove(c.recent)
-	if c.selected && c.tls {
+	v := c.verdict(last)
+	if c.selected && v.TLS {
 		a.stats.TLS++
+	}
+	if c.selected && v.Repeats {
+		a.stats.Repeats++
 	}
 	if c.consumer == nil {
 		return nil
 	}
-	v := c.verdict(last)
 	return c.consumer.End(&v)
 }
 
@@ -339,7 +342,7 @@ func (a *Assembler) refused(c *conn, e *entry, err error) error {
 	return nil
 }
 
-// addClosed takes an event of a connection whose close event has been handed on.
+// addClosed takes an event of a connection whose close event has had its turn.
 func (a *Assembler) addClosed(e *entry, c closedConn) {
 	kind := FaultAfterClose
 	if e.Seq < c.next {

@@ -8,6 +8,7 @@ type Stats struct {
 	Connections uint64    // with a selected event; one that was forgotten and came back counts twice
 	Bytes       [2]uint64 // of payload, by Direction
 	TLS         uint64    // connections that have ended, or the input has, and hold ciphertext
+	Repeats     uint64    // such connections whose Verdict says Repeats
 	Faults      uint64    // that were reported
 }
 

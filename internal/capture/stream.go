@@ -116,12 +116,12 @@ func (a *Assembler) checkLedger(c *conn, e *entry, d Direction) {
 		return f
 	}
 	// Bytes that the recorder believes to have lost on their way, though they came, are no contradiction.
-	cameStill := min(received-min(received, l.Kept), bytesOf(l, reasonSink))
+	cameStill := min(received-min(received, l.Kept), bytesOf(l, strategy.SinkLost))
 	var dropped, missed uint64
 	var drops, all []record.Drop
 	for _, drop := range l.Dropped {
 		dropped += drop.Bytes
-		if drop.Reason == reasonSink {
+		if drop.Reason == strategy.SinkLost.String() {
 			drop.Bytes -= min(drop.Bytes, cameStill)
 		}
 		if drop.Bytes == 0 {
@@ -155,13 +155,10 @@ func (a *Assembler) checkLedger(c *conn, e *entry, d Direction) {
 	}
 }
 
-// reasonSink is a drop that the recorder learned of after it had counted the bytes as kept.
-const reasonSink = "sink"
-
 // bytesOf returns the bytes that were dropped for a reason; it stands in a ledger once.
-func bytesOf(l *Ledger, reason string) uint64 {
+func bytesOf(l *Ledger, reason strategy.Reason) uint64 {
 	for _, drop := range l.Dropped {
-		if drop.Reason == reason {
+		if drop.Reason == reason.String() {
 			return drop.Bytes
 		}
 	}

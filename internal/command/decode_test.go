@@ -27,13 +27,16 @@ const (
 )
 
 // dumpLines is the log of one connection: open, data, data, close.
-func dumpLines() []string {
+func dumpLines() []string { return dumpLinesOf(0x2a, "", "hello", "world\n") }
+
+// dumpLinesOf is such a log of a connection with a number, a filter after the plugin, what the client sent, and what the service did.
+func dumpLinesOf(number uint64, next, client, service string) []string {
 	const prefix = "[2026-11-23 01:23:51.887][25111][info][wasm] " +
 		"[source/extensions/common/wasm/context.cc:1151] wasm log l4dump l4dump l4dump-v1: "
 	h := record.Header{
 		Window: record.UUID{0x01, 0xa2, 0x06, 0x00, 0x42, 0x50, 0x80, 0x1e, 0xac, 0x34, 0x64, 0x75, 0x6d, 0x70, 0x00, 0},
 		Port:   8080,
-		Conn:   record.ConnID{VM: 0x9f0c6a1be3d2a417, Number: 0x2a},
+		Conn:   record.ConnID{VM: 0x9f0c6a1be3d2a417, Number: number},
 		Time:   1795397031000000000,
 	}
 	var lines []string
@@ -43,13 +46,14 @@ func dumpLines() []string {
 		h.Time++
 	}
 	add(record.AppendOpen(nil, &h, &record.Open{
-		Unit: "connections", Started: h.Time, Source: "10.0.0.7:40112", Destination: "10.0.0.9:8080",
+		Unit: "connections", Started: h.Time, Source: "10.0.0.7:40112", Destination: "10.0.0.9:8080", Next: next,
 	}))
-	add(record.AppendData(nil, &h, record.Downstream, 0, []byte("hello")))
-	add(record.AppendData(nil, &h, record.Upstream, 0, []byte("world\n")))
-	add(record.AppendClose(nil, &h, &record.Close{
-		By: "upstream", Downstream: record.Ledger{Seen: 5, Kept: 5}, Upstream: record.Ledger{Seen: 6, Kept: 6},
-	}))
+	add(record.AppendData(nil, &h, record.Downstream, 0, []byte(client)))
+	add(record.AppendData(nil, &h, record.Upstream, 0, []byte(service)))
+	all := func(text string) record.Ledger {
+		return record.Ledger{Seen: uint64(len(text)), Kept: uint64(len(text))}
+	}
+	add(record.AppendClose(nil, &h, &record.Close{By: "upstream", Downstream: all(client), Upstream: all(service)}))
 	return lines
 }
 
@@ -216,6 +220,35 @@ func TestDecode(t *testing.T) {
 		return err
 	}))
 	require.Equal(t, map[string]string{dumpConn + ".downstream": "hello", dumpConn + ".upstream": "world\n"}, raw)
+}
+
+// TestDecodeSummary holds what is said of connections whose bytes are not what they seem.
+func TestDecodeSummary(t *testing.T) {
+	const hello = "\x16\x03\x01\x02\x00\x01"
+	const inexact = " before an HTTP connection manager; of pipelined requests, bytes stand more than once\n"
+	for _, row := range []struct {
+		name  string
+		lines []string
+		want  string
+	}{
+		{"plain", dumpLinesOf(1, "tcp_proxy", "hello", "world"), ""},
+		{"TLS", dumpLinesOf(1, "tcp_proxy", hello, "world"), "TLS, not decrypted: 1 connection\n"},
+		{"still open", dumpLinesOf(1, "tcp_proxy", hello, "world")[:2], "TLS, not decrypted: 1 connection\n"},
+		{"HTTP connection manager", dumpLinesOf(1, "http_connection_manager", "hello", "world"), "not exact: 1 connection" + inexact},
+		{
+			"both", dumpLinesOf(1, "http_connection_manager", hello, "world"),
+			"TLS, not decrypted: 1 connection\nnot exact: 1 connection" + inexact,
+		},
+		{"another filter", dumpLinesOf(1, "other", "hello", "world"), ""},
+		{"two", append(dumpLinesOf(1, "", hello, "world"), dumpLinesOf(2, "", hello, "world")...), "TLS, not decrypted: 2 connections\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			require.Equal(t, 0, Run(strings.NewReader(strings.Join(row.lines, "")), &stdout, &stderr, []string{"decode", "-f", "-"}))
+			last := strings.LastIndex(strings.TrimSuffix(stderr.String(), "\n"), "\n") + 1
+			require.Equal(t, row.want, stderr.String()[:last])
+		})
+	}
 }
 
 func TestDecodeCompletion(t *testing.T) {

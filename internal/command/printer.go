@@ -74,14 +74,22 @@ func (p *printer) summarize(d *capture.Decoder) {
 			"so that no connection can be put together from them\n", d.LayottoLines())
 	}
 	if s.TLS > 0 {
-		plural := "s"
-		if s.TLS == 1 {
-			plural = ""
-		}
-		fmt.Fprintf(p.stderr, "TLS, not decrypted: %d connection%s\n", s.TLS, plural)
+		fmt.Fprintf(p.stderr, "TLS, not decrypted: %s\n", connections(s.TLS))
+	}
+	if s.Repeats > 0 {
+		fmt.Fprintf(p.stderr, "not exact: %s before an HTTP connection manager; of pipelined requests, "+
+			"bytes stand more than once\n", connections(s.Repeats))
 	}
 	if s.Records == 0 && d.LayottoLines() == 0 {
 		fmt.Fprintln(p.stderr, "no record was found, or none that was asked for")
 	}
 	fmt.Fprintln(p.stderr, s)
+}
+
+// connections returns "1 connection" or "2 connections".
+func connections(n uint64) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
 }
