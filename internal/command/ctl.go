@@ -35,7 +35,7 @@ application's values; else a global ON, with the global values.`,
 		Example: `  # why is nothing recorded?
   l4dump ctl status
 
-  # where an application's own strategy is OFF: record 10 seconds of every minute, unless CPU is over 60 %
+  # if an application's own strategy is OFF, record 10 seconds of every minute, unless CPU is over 60 %
   l4dump ctl set --switch ON --interval 60 --duration 10 --cpu-max-rate 60
 
   # stop everything now; then let the applications decide again

@@ -209,7 +209,7 @@ func TestCtlStatus(t *testing.T) {
 			change: func(o *sidecar.Options) { o.Usage = nil },
 			report: `[{"plugin":"","guard":"off","reason":"recorded","strategy":{"switch":"ON"}}]`,
 			want: "recording  yes, but by no plugin that this sidecar governs: the global strategy is FORCE_OFF; " +
-				"a plugin without a name records all the same, since this sidecar does not govern it\n" +
+				"a plugin without a name records anyway, since this sidecar does not govern it\n" +
 				"usage      not measured\nglobal     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
 				"plugin     (without a name): recorded; its own strategy: ON, 1 s of every 30 s, under 80 % CPU and 70 % memory;" +
 				" it says recorded, 0s ago; its resource_guard is \"off\"\n" +
@@ -221,7 +221,7 @@ func TestCtlStatus(t *testing.T) {
 			report: `[{"plugin":"a","reason":"forced_off","strategy":{"switch":"ON"}},` +
 				`{"plugin":"b","guard":"other","reason":"recorded","strategy":{"switch":"ON"}}]`,
 			want: "recording  in part: the global strategy is FORCE_OFF; " +
-				"plugin \"b\" records all the same, since this sidecar does not govern it\n" +
+				"plugin \"b\" records anyway, since this sidecar does not govern it\n" +
 				"usage      not measured\nglobal     FORCE_OFF (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
 				"plugin     a: forced_off; its own strategy: ON, 1 s of every 30 s, under 80 % CPU and 70 % memory; it says forced_off, 0s ago\n" +
 				"plugin     b: recorded; its own strategy: ON, 1 s of every 30 s, under 80 % CPU and 70 % memory;" +
@@ -238,7 +238,7 @@ func TestCtlStatus(t *testing.T) {
 			want: "recording  yes: a window is open and nothing is in the way\n" +
 				"warning    usage is measured in part: no node\n" +
 				"warning    stale-after is 5s, so that recording flaps: want at least 6s, twice sample-interval\n" +
-				"warning    plugin \"p\" does not believe a measurement that is fresh here: if this goes on, its stale_after is too short," +
+				"warning    plugin \"p\" does not believe a measurement that is fresh here: if this lasts, its stale_after is too short," +
 				" want at least 6s and its poll_interval together\n" + window + usage +
 				"strategy   ON, 1 s of every 30 s, under 80 % CPU and 70 % memory\n" +
 				"global     ON, 1 s of every 30 s, under 80 % CPU and 70 % memory (by api at 2026-03-01T12:00:00Z, revision 1)\n" +

@@ -218,7 +218,7 @@ func (f *sidecarFlags) resolve(stderr io.Writer) (*usage.Sampler, *slog.Logger, 
 	return sampler, logger, errors.Join(faults...)
 }
 
-// sampler returns what measures usage; logger may be nil where it is not used any more.
+// sampler returns what measures usage; logger may be nil if the sampler is not run.
 func (f *sidecarFlags) sampler(logger *slog.Logger) (*usage.Sampler, error) {
 	scope, err := usage.ParseScope(f.scope)
 	if err != nil {

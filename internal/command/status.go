@@ -137,7 +137,7 @@ func windowText(w sidecar.Window) string {
 		plain(w.ID), w.Start.Format(clock), w.End.Format(clock), state, w.Next.Format(clock))
 }
 
-// figureText shows a figure, and its limit where there is one.
+// figureText shows a figure, and its limit if there is one.
 func figureText(f sidecar.UsageFigure, limit float64, limited bool) string {
 	age := time.Duration(f.AgeMillis) * time.Millisecond
 	of := ""
@@ -206,7 +206,7 @@ func governorText(p sidecar.PluginStatus) string {
 	return ""
 }
 
-// envoyText lists the counters that are not 0, or that are worth an alert where they are.
+// envoyText lists the counters that are not 0, or that are worth an alert if they are.
 func envoyText(e sidecar.EnvoyStatus) string {
 	if e.Error != "" {
 		return "no counters: " + plain(e.Error)

@@ -23,7 +23,7 @@ const maxPEMBytes = 1 << 20
 
 // access is what a client must show.
 type access struct {
-	tls   *tls.Config       // nil where no listener has TLS
+	tls   *tls.Config       // nil if no listener has TLS
 	token [sha256.Size]byte // of the bearer token
 	want  bool              // a token
 }
@@ -101,13 +101,13 @@ func (s *Server) guard(e Endpoint, a access, handler http.Handler) http.Handler 
 			return
 		}
 		s.metrics.rejected.WithLabelValues(problem.Reason).Inc()
-		w.Header().Set("Connection", "close") // who is refused holds no connection
+		w.Header().Set("Connection", "close") // a refused client keeps no connection
 		problem.write(w)
 	})
 }
 
-// refuseBrowser refuses requests that a page in a browser on this machine may have made: with an origin, or, where a
-// name that an attacker owns could be made to lead here, with a host that is no address.
+// refuseBrowser refuses requests that a page in a browser on this machine may have made: with an Origin header, or, if
+// a name that an attacker owns could be made to resolve to this address, with a host that is not an address.
 func refuseBrowser(e Endpoint, r *http.Request) *Problem {
 	if r.Header.Get("Origin") != "" {
 		return newProblem(http.StatusForbidden, ReasonCrossOrigin, "requests with an Origin header are refused")
@@ -127,7 +127,7 @@ func isAddress(host string) bool {
 	return strings.EqualFold(host, "localhost") || net.ParseIP(host) != nil
 }
 
-// check compares the bearer token where one is wanted: with TLS for everything but health, on loopback for what
+// check compares the bearer token if one is required: with TLS for everything but health, on loopback for what
 // changes something, since the plugin's polls carry none. A Unix socket has its mode.
 func (a access) check(e Endpoint, r *http.Request) *Problem {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead

@@ -343,5 +343,5 @@ func TestClientOfAnotherService(t *testing.T) {
 	require.NoError(t, err)
 	defer client.Close()
 	_, err = client.Status(t.Context())
-	require.EqualError(t, err, "ask sidecar: somebody else seems to answer there, with status 404")
+	require.EqualError(t, err, "ask sidecar: what answers there is not a sidecar: status 404")
 }

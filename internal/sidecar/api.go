@@ -157,7 +157,7 @@ func (s *Server) getState(w http.ResponseWriter, r *http.Request) {
 }
 
 // takeReport remembers what the plugin tells, as far as it can be read. What cannot is counted, and the plugin has its
-// answer all the same: the report may be of another version.
+// answer anyway: the report may be of another version.
 func (s *Server) takeReport(text string) {
 	list, err := readReport(text)
 	if !s.reports.put(s.options.Now(), list) {
@@ -316,7 +316,7 @@ func (s *Server) envoyStatus(ctx context.Context) *EnvoyStatus {
 	return &EnvoyStatus{Counters: counters}
 }
 
-// Ready is the answer to GET /readyz. A sidecar that answers is ready, whatever troubles it: a container that is not
+// Ready is the answer to GET /readyz. A sidecar that answers is ready, whatever is wrong with it: a container that is not
 // ready would take its whole pod out of service.
 type Ready struct {
 	Status  string   `json:"status"`  // "ready" or "degraded"

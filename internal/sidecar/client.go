@@ -26,7 +26,7 @@ type Client struct {
 	http  *http.Client
 }
 
-// ClientOptions are what a Client needs besides the address. The files are read by NewClient.
+// ClientOptions are what a Client needs in addition to the address. The files are read by NewClient.
 type ClientOptions struct {
 	TokenFile       string // a bearer token
 	CA              string // who signed the sidecar's certificate; default: who the system trusts
@@ -54,7 +54,7 @@ func NewClient(address string, options ClientOptions) (*Client, error) {
 	case "http", "https":
 		host, _, err := net.SplitHostPort(rest)
 		if err != nil {
-			return nil, fmt.Errorf("parse address %q: want HOST:PORT behind %s://", address, scheme)
+			return nil, fmt.Errorf("parse address %q: want HOST:PORT after %s://", address, scheme)
 		}
 		if scheme == "http" && options.TokenFile != "" && !isLoopbackHost(host) {
 			return nil, fmt.Errorf("use address %q: want https://, since the token would be sent in the clear", address)
@@ -163,7 +163,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, to an
 func refusal(resp *http.Response, text []byte) error {
 	problem := new(Problem)
 	if resp.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(text, problem) != nil {
-		return fmt.Errorf("ask sidecar: somebody else seems to answer there, with status %d", resp.StatusCode)
+		return fmt.Errorf("ask sidecar: what answers there is not a sidecar: status %d", resp.StatusCode)
 	}
 	return fmt.Errorf("ask sidecar: %w", problem)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// redacted stands in the place of a secret, as in Envoy's own dumps.
+// redacted replaces a secret, as in Envoy's own dumps.
 const redacted = "[redacted]"
 
 // bootstrapType is the type of the static part of a configuration dump.
@@ -45,7 +45,7 @@ func redactConfig(text []byte) (configDump, error) {
 	return configDump{line: bytes.TrimSuffix(line.Bytes(), []byte("\n")), digest: sum}, nil
 }
 
-// bootstrapPart returns the static part of a dump, or false where it has none.
+// bootstrapPart returns the static part of a dump, or false if it has none.
 func bootstrapPart(text []byte) (part jsontext.Value, ok bool, err error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true))
 	if token, err := dec.ReadToken(); err != nil || token.Kind() != '{' {

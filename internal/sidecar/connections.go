@@ -10,14 +10,14 @@ import (
 
 // connections is a listener whose connections are bounded. A connection that comes when there are as many as there may
 // be takes the place of the one that has waited longest for a whole head of a request: clients that hold connections
-// without asking, or send heads slowly, keep nobody out. While every connection has a request under way, it waits.
+// without asking, or send heads slowly, keep no other client out. While every connection has a request in progress, a new one waits.
 type connections struct {
 	net.Listener
 	most int
 
 	mu      sync.Mutex
 	open    map[*connection]struct{}
-	waiting *list.List    // of *connection without a request, the longest wait first
+	waiting *list.List    // of *connection without a request, the one that has waited longest first
 	freed   chan struct{} // closed when a place may have come free, and replaced
 	closed  bool
 }
@@ -26,7 +26,7 @@ type connections struct {
 type connection struct {
 	net.Conn
 	of    *connections
-	place *list.Element // in waiting; nil while a request is under way
+	place *list.Element // in waiting; nil while a request is in progress
 	once  sync.Once
 	err   error // of Close
 }
@@ -59,7 +59,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// admit takes conn, or returns who is to make room for it, or what to wait for; nothing once the listener is closed.
+// admit accepts conn, or returns the connection to close in its place, or a channel to wait for; nothing after Close.
 func (c *connections) admit(conn net.Conn) (accepted, evicted *connection, freed <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +92,7 @@ func (c *connections) wake() {
 	c.freed = make(chan struct{})
 }
 
-// changed is an http.Server's ConnState. A connection is active from the end of a request's head to that of its answer.
+// changed is an http.Server's ConnState. A connection is active from the end of a request's head to the end of its answer.
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// noChange stands in the place of a configuration that is the last one in the file.
+// noChange replaces a configuration that equals the last one in the file.
 const noChange = "no_change"
 
 // dumper writes Envoy's configuration to its dump files: the bootstrap once, the whole for each portrait.
@@ -17,7 +17,7 @@ type dumper struct {
 	windows chan string // of accepted portraits
 	retry   time.Duration
 	metrics *metrics
-	// Each tells of its own kind of dump.
+	// One for each kind of dump.
 	bootstrapFailing, failing *incident
 
 	last    digest // of the configuration that was written last
@@ -27,7 +27,7 @@ type dumper struct {
 // dumpQueue is how many portraits may wait for their configuration dump: all types of two windows, and some.
 const dumpQueue = 8
 
-// request asks for a dump in a window, and never waits: where too many are pending, it is counted.
+// request asks for a dump in a window, and never waits: if too many are pending, the request is dropped and counted.
 func (d *dumper) request(window string) {
 	select {
 	case d.windows <- window:

@@ -41,18 +41,18 @@ type Rotation struct {
 	MaxTotalBytes int64         // of all dump files; for a line that would exceed it the oldest rotated files go
 }
 
-// dumpFiles appends lines to the dump files. A file is open only while a line is written, so one that somebody moved
-// or removed is simply begun anew; there are a few lines a window.
+// dumpFiles appends lines to the dump files. A file is open only while a line is written, so one that was moved
+// or removed is created again; there are only a few lines per window.
 type dumpFiles struct {
 	rotation Rotation
 	now      func() time.Time
 	folder   dumpFolder
-	changed  func(err error) // called where writing begins to fail, to fail otherwise, or (nil) to work again
+	changed  func(err error) // called when writing begins to fail, fails for another reason, or (nil) works again
 
 	mu   sync.Mutex           // held while the disk works
 	born map[string]time.Time // of the files that this process has begun
 
-	healthMu sync.Mutex // never held while the disk works, so that a disk that stalls delays nobody who asks
+	healthMu sync.Mutex // never held while the disk works, so that a stalled disk delays no request
 	err      error      // of the last write
 	total    int64      // bytes of all dump files after the last write
 }
@@ -272,7 +272,7 @@ func (d *dumpFiles) appendTo(name string, parts [][]byte, line line, at time.Tim
 	size := info.Size()
 	if size == 0 {
 		d.born[name] = at
-		parts = line(true) // somebody may have taken the file away meanwhile
+		parts = line(true) // the file may have been moved away in the meantime
 	} else if torn, err := endsTorn(f, size); err != nil {
 		return 0, fmt.Errorf("read end of dump file: %w", err)
 	} else if torn {

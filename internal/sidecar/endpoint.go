@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// DefaultListen is where the sidecar listens if nothing else is said: it works for every user.
+// DefaultListen is where the sidecar listens by default: it works for every user.
 const DefaultListen = "127.0.0.1:9911"
 
 // maxSocketPath is the longest path of a Unix socket: sun_path has 108 bytes on Linux (104 on macOS, whose kernel
@@ -104,7 +104,7 @@ func (e Endpoint) listen(ctx context.Context, mode fs.FileMode, owner *Owner) (n
 }
 
 // listenUnix listens on a Unix socket that is never, not even for a moment, open to more than mode and owner say. A
-// file that an earlier listener left is removed; one that answers is somebody's.
+// file that an earlier listener left is removed; one that is answered belongs to a running process.
 func listenUnix(ctx context.Context, path string, mode fs.FileMode, owner *Owner) (net.Listener, error) {
 	if err := removeStaleSocket(ctx, path); err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func removeStaleSocket(ctx context.Context, path string) error {
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = conn.Close()
-		return fmt.Errorf("listen on unix://%s: somebody answers there", path)
+		return fmt.Errorf("listen on unix://%s: another process listens there", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("listen on unix://%s: the socket is there and may be in use: %w", path, err)

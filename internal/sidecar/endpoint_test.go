@@ -98,7 +98,7 @@ func TestSocketInUse(t *testing.T) {
 	l, err := listenUnix(t.Context(), path, 0o600, nil)
 	require.NoError(t, err)
 	_, err = listenUnix(t.Context(), path, 0o600, nil)
-	require.ErrorContains(t, err, "somebody answers there")
+	require.ErrorContains(t, err, "another process listens there")
 	require.FileExists(t, path)
 
 	// Nobody answers on what a killed process left.
@@ -181,7 +181,7 @@ func TestOptionsValidate(t *testing.T) {
 		},
 		{"certificate alone", func(o *Options) { o.TLSCert = "c" }, []string{"tls-cert, tls-key: want both or none"}},
 		{"key alone", func(o *Options) { o.TLSKey = "c" }, []string{"tls-cert, tls-key: want both or none"}},
-		{"client CA alone", func(o *Options) { o.ClientCA = "c" }, []string{"client-ca: want tls-cert and tls-key besides"}},
+		{"client CA alone", func(o *Options) { o.ClientCA = "c" }, []string{"client-ca: want tls-cert and tls-key too"}},
 		{"mode", func(o *Options) { o.SocketMode = 0o777 }, nil},
 		{"mode over", func(o *Options) { o.SocketMode = 0o1000 }, []string{"socket-mode: want permission bits only, up to 0777, got 01000"}},
 		{"envoy", func(o *Options) { o.EnvoyAdmin = "http://10.0.0.1:1" }, []string{`envoy-admin: use Envoy's admin address "http://10.0.0.1:1": want a loopback address or a Unix socket, or --envoy-admin-remote`}},

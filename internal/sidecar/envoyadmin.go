@@ -83,7 +83,7 @@ func (a *envoyAdmin) configDump(ctx context.Context) ([]byte, error) {
 	return a.get(ctx, "/config_dump", a.maxBytes)
 }
 
-// counters returns the plugin's metrics, whose names begin with l4dump_ behind a prefix of Envoy's.
+// counters returns the plugin's metrics, whose names begin with l4dump_ after a prefix of Envoy's.
 func (a *envoyAdmin) counters(ctx context.Context) (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()

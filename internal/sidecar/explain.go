@@ -14,7 +14,7 @@ func explain(v view) string {
 		if name != "" {
 			who = fmt.Sprintf("plugin %q", name)
 		}
-		why += "; " + who + " records all the same, since this sidecar does not govern it"
+		why += "; " + who + " records anyway, since this sidecar does not govern it"
 	}
 	return why
 }

@@ -27,7 +27,7 @@ func (s *Strategy) UnmarshalJSON(text []byte) error {
 type State struct {
 	Version   int       `json:"version"`   // poll.StateVersion
 	Usage     *Usage    `json:"usage"`     // nil while nothing is measured
-	Global    *Strategy `json:"global"`    // nil where there is none
+	Global    *Strategy `json:"global"`    // nil if there is none
 	Revision  int64     `json:"revision"`  // of the global strategy: each change adds one
 	By        string    `json:"by"`        // who made it: "api", "file:PATH", or empty before the first
 	At        time.Time `json:"at"`        // when it was made; zero before the first
@@ -69,11 +69,11 @@ type CurrentWindow struct {
 
 // Global is the answer to GET, PUT and DELETE of /v1/strategy/global.
 type Global struct {
-	Strategy  *Strategy `json:"strategy"` // nil where there is none
+	Strategy  *Strategy `json:"strategy"` // nil if there is none
 	Revision  int64     `json:"revision"`
 	By        string    `json:"by"`
 	At        time.Time `json:"at"`
-	Persisted bool      `json:"persisted"` // it is on disk; false where the disk refused it, and it is tried again
+	Persisted bool      `json:"persisted"` // it is on disk; false while it is not, and writing it is tried again
 }
 
 // Portrait is the answer to an accepted portrait.
@@ -96,9 +96,9 @@ type Status struct {
 	Strategy     Strategy            `json:"strategy"`
 	Window       Window              `json:"window"`
 	Global       Global              `json:"global"`
-	StrategyFile *StrategyFileStatus `json:"strategy_file,omitempty"` // where one is watched
+	StrategyFile *StrategyFileStatus `json:"strategy_file,omitempty"` // if one is watched
 	Plugins      []PluginStatus      `json:"plugins"`                 // that polled lately
-	Envoy        *EnvoyStatus        `json:"envoy,omitempty"`         // where its admin address is known
+	Envoy        *EnvoyStatus        `json:"envoy,omitempty"`         // if its admin address is known
 	Files        FilesStatus         `json:"files"`
 }
 

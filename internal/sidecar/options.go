@@ -20,7 +20,7 @@ type Options struct {
 	// Listeners with TLS show TLSCert, and want from each client what is given here, both if both are: a certificate
 	// that ClientCA signed, and the bearer token in TokenFile.
 	TLSCert, TLSKey, ClientCA string
-	// TokenFile protects, besides, what changes something on loopback TCP. It does not protect Unix sockets.
+	// TokenFile also protects requests that change something on loopback TCP. It does not protect Unix sockets.
 	TokenFile string
 
 	Dir          string // where the dump files and the state are; made if it is missing. Required.
@@ -55,7 +55,7 @@ type limits struct {
 	readTimeout   time.Duration // to read all of it
 	writeTimeout  time.Duration // to answer
 	idleTimeout   time.Duration // between requests
-	shutdown      time.Duration // for requests that are under way, and then for writes to the disk
+	shutdown      time.Duration // for requests in progress, and then for writes to the disk
 	persist       time.Duration // that a request waits for the disk
 	headerBytes   int
 	connections   int // of each listener; one that is idle gives way to the next
@@ -79,7 +79,7 @@ const (
 	DefaultMaxTotalBytes                = 512 << 20
 )
 
-// maxHeadBytes is more than what stands before a portrait or a configuration in its line.
+// maxHeadBytes is more than what precedes a portrait or a configuration in its line.
 const maxHeadBytes = 128
 
 func (o Options) withDefaults() Options {
@@ -155,7 +155,7 @@ func (o Options) Validate() error {
 		wrong("tls-cert, tls-key: want both or none")
 	}
 	if o.ClientCA != "" && o.TLSCert == "" {
-		wrong("client-ca: want tls-cert and tls-key besides")
+		wrong("client-ca: want tls-cert and tls-key too")
 	}
 	if o.SocketMode&^0o777 != 0 {
 		wrong("socket-mode: want permission bits only, up to 0777, got %#o", o.SocketMode)

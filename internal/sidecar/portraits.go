@@ -170,7 +170,7 @@ func compactJSON(text []byte) ([]byte, error) {
 	return escapeControls(bytes.TrimSuffix(out.Bytes(), []byte("\n"))), nil
 }
 
-// describeJSON says where text stopped being JSON, without repeating any of it.
+// describeJSON says at which byte text stopped being JSON, without repeating any of it.
 func describeJSON(err error, dec *jsontext.Decoder) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("want a JSON value, but it ends too early")

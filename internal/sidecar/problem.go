@@ -25,7 +25,7 @@ type Problem struct {
 	RetryAfterSeconds int64 `json:"retry_after_seconds,omitempty"`
 }
 
-// The reasons of refusals, besides those of package strategy.
+// The reasons of refusals, in addition to those of package strategy.
 const (
 	ReasonNotFound     = "not_found"
 	ReasonMethod       = "method"

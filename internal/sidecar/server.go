@@ -24,9 +24,9 @@ type Server struct {
 	reports   *reports
 	files     *dumpFiles
 	portraits *portraits
-	file      *strategyFile // nil where none is watched
-	admin     *envoyAdmin   // nil where Envoy's address is not known
-	dumper    *dumper       // likewise
+	file      *strategyFile // nil if none is watched
+	admin     *envoyAdmin   // nil if Envoy's address is not known
+	dumper    *dumper       // nil if admin is
 	metrics   *metrics
 	badReport *incident
 	unwritten *incident // the state file
@@ -69,13 +69,13 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 // Endpoints returns where it listens, with the ports that it got.
 func (s *Server) Endpoints() []Endpoint { return s.endpoints }
 
-// Wait returns when the sidecar has ended and nothing of it runs any more: nil where it was told to end.
+// Wait returns when the sidecar has ended and none of its goroutines runs: nil if it was told to end.
 func (s *Server) Wait() error {
 	<-s.done
 	return s.err
 }
 
-// Close ends the sidecar and waits. Requests that are under way have a few seconds.
+// Close ends the sidecar and waits. Requests in progress have a few seconds.
 func (s *Server) Close() error {
 	s.cancel()
 	return s.Wait()
@@ -158,7 +158,7 @@ func (s *Server) open(ctx context.Context) ([]net.Listener, error) {
 // reportPause is the least time between two lines about reports that cannot be read.
 const reportPause = time.Minute
 
-// lock keeps a second sidecar off the folder.
+// lock prevents a second sidecar from using the folder.
 func (s *Server) lock() error {
 	dir, err := os.Open(s.options.Dir)
 	if err != nil {
@@ -249,7 +249,7 @@ func (s *Server) run(ctx context.Context, listeners []net.Listener) {
 	s.err = errors.Join(s.err, s.release())
 }
 
-// waitFor waits for what writes to the disk, but not for ever. It reports whether all of it has ended.
+// waitFor waits for the goroutines that write to the disk, for a bounded time. It reports whether all of it has ended.
 func (s *Server) waitFor(background *sync.WaitGroup) bool {
 	ended := make(chan struct{})
 	go func() {
@@ -273,7 +273,7 @@ func (s *Server) serve(i int, l net.Listener) error {
 	return s.servers[i].Serve(l)
 }
 
-// shutdown lets requests end, but not for ever.
+// shutdown lets requests end, for a bounded time.
 func (s *Server) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.limits.shutdown)
 	defer cancel()

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// slots bound how many requests of a kind are under way. Those that carry a body have slots of their own: clients that
-// send slowly keep neither polls nor health checks out, nor portraits a FORCE_OFF.
+// slots bound how many requests of a kind are in progress. Those that carry a body have slots of their own: clients that
+// send slowly block neither polls nor health checks, and portraits do not block a FORCE_OFF.
 type slots chan struct{}
 
 // take takes a slot at once, or is refused. release gives it back; a second call does nothing. what names the kind.

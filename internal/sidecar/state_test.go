@@ -353,7 +353,7 @@ func TestUngoverned(t *testing.T) {
 			"one without a guard",
 			[]poll.Report{governed, unguarded},
 			true, "forced_off",
-			`the global strategy is FORCE_OFF; plugin "b" records all the same, since this sidecar does not govern it`,
+			`the global strategy is FORCE_OFF; plugin "b" records anyway, since this sidecar does not govern it`,
 			[]string{"forced_off", "recorded"},
 		},
 		{
@@ -367,7 +367,7 @@ func TestUngoverned(t *testing.T) {
 			"another sidecar's without a name",
 			[]poll.Report{elsewhere},
 			true, "forced_off",
-			`the global strategy is FORCE_OFF; a plugin without a name records all the same, since this sidecar does not govern it`,
+			`the global strategy is FORCE_OFF; a plugin without a name records anyway, since this sidecar does not govern it`,
 			[]string{"recorded"},
 		},
 	} {

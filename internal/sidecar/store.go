@@ -220,8 +220,8 @@ func (s *store) save(r globalRecord) error {
 	return nil
 }
 
-// writeFileAtomically replaces the file at path: whoever reads it, after a crash too, finds all of the old content or
-// all of the new.
+// writeFileAtomically replaces the file at path: a reader, after a crash too, finds all of the old content or all
+// of the new.
 func writeFileAtomically(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // mode 0600

@@ -31,7 +31,7 @@ func (s *Server) warnings(v view) []string {
 	}
 	for _, r := range v.reports {
 		if r.Reason == strategy.UsageUnknown.String() {
-			list = append(list, fmt.Sprintf("plugin %q does not believe a measurement that is fresh here: if this goes on, its "+
+			list = append(list, fmt.Sprintf("plugin %q does not believe a measurement that is fresh here: if this lasts, its "+
 				"stale_after is too short, want at least %v and its poll_interval together", r.Plugin, LeastStaleAfter(sample, 0)))
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestWarnings(t *testing.T) {
-	const disbelief = `plugin "p" does not believe a measurement that is fresh here: if this goes on, its stale_after is too short, ` +
+	const disbelief = `plugin "p" does not believe a measurement that is fresh here: if this lasts, its stale_after is too short, ` +
 		"want at least 2s and its poll_interval together"
 	tests := []struct {
 		name       string

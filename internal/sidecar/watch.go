@@ -23,7 +23,7 @@ type strategyFile struct {
 	store *store
 	log   *slog.Logger
 	poll  time.Duration // how often it is read, whatever the file system tells
-	quiet time.Duration // how long a change rests before the file is read
+	quiet time.Duration // how long after a change the file is read
 
 	mu     sync.Mutex
 	status StrategyFileStatus
@@ -40,7 +40,7 @@ func (f *strategyFile) get() StrategyFileStatus {
 }
 
 // run reads the file after each change until ctx ends. The folder is watched, not the file: it is replaced by a rename,
-// or by that of a folder which a symbolic link leads to. Where that cannot be watched the file is read now and then.
+// or by that of a folder which a symbolic link leads to. If that cannot be watched, the file is read periodically.
 func (f *strategyFile) run(ctx context.Context) {
 	var events <-chan fsnotify.Event
 	var failures <-chan error

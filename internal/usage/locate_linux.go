@@ -18,8 +18,8 @@ import (
 // cgroupsSupported says whether there are cgroups to be found.
 const cgroupsSupported = true
 
-// locate finds what o asks for. Where ScopeAuto meets a cgroup that cannot be seen, it takes the next best and notes
-// it; what can be seen and is malformed is an error in any case.
+// locate finds what o asks for. If ScopeAuto finds that a cgroup cannot be seen, it takes the next best and notes
+// that; what can be seen and is malformed is an error in any case.
 func locate(o *Options) (*placement, error) {
 	switch o.Scope {
 	case ScopeHost:
@@ -68,7 +68,7 @@ func locateWhole(scope Scope, o *Options) (*placement, error) {
 	return nil, fmt.Errorf("measure scope %s: %w", scope, err)
 }
 
-// locateGroups finds the pod's cgroup or the process's own. Where only one of CPU and memory can be measured there,
+// locateGroups finds the pod's cgroup or the process's own. If only one of CPU and memory can be measured there,
 // missing says why the other cannot; isInvisible holds for it.
 func locateGroups(scope Scope, o *Options) (p *placement, missing, err error) {
 	hierarchies, err := findHierarchies(o.Cgroup)
@@ -137,7 +137,7 @@ func findHierarchies(root string) (map[string]hierarchy, error) {
 	for _, c := range []string{controllerCPU, controllerUsage, controllerCPUSet, controllerMemory} {
 		names := []string{c}
 		if c == controllerCPU || c == controllerUsage {
-			names = append(names, "cpu,cpuacct", "cpuacct,cpu") // where the short names are not linked to it
+			names = append(names, "cpu,cpuacct", "cpuacct,cpu") // if the short names are not linked to it
 		}
 		for _, name := range names {
 			dir := filepath.Join(root, name)
@@ -280,7 +280,7 @@ func ownFinder(proc string) (finder, error) {
 // is above it begins with "/..".
 type ownPaths struct {
 	controllers map[string]string // cgroup v1: by controller
-	unified     string            // cgroup v2; empty where there is none
+	unified     string            // cgroup v2; empty if there is none
 }
 
 // parseOwn reads /proc/PID/cgroup (cgroups(7)).
@@ -305,7 +305,7 @@ func parseCgroupMounts(r io.Reader) ([]*mountinfo.Info, error) {
 	return mountinfo.GetMountsFromReader(r, mountinfo.FSTypeFilter("cgroup", "cgroup2"))
 }
 
-// mountRoot returns the path, within its hierarchy, of the cgroup that is visible at dir, for below: "/" where the
+// mountRoot returns the path, within its hierarchy, of the cgroup that is visible at dir, for below: "/" if the
 // mounts do not tell. A container's runtime mounts just the container's own cgroup, so that its path ends where the mount begins.
 func mountRoot(mounts []*mountinfo.Info, dir string) string {
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -321,7 +321,7 @@ func mountRoot(mounts []*mountinfo.Info, dir string) string {
 	return root
 }
 
-// below returns p as it is seen from root, "/" for root itself. It is not visible where it is not below root, or where
+// below returns p as it is seen from root, "/" for root itself. It is not visible if it is not below root, or if
 // the way there is not known: a path that leaves a cgroup namespace says how far up it goes, and not from where.
 func below(root, p string) (visible string, ok bool) {
 	root = strings.TrimSuffix(root, "/")

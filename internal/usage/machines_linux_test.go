@@ -154,8 +154,8 @@ func TestHugePagesOfTheNode(t *testing.T) {
 		"2 of the 8 GiB that are left; so is a cgroup without a limit")
 }
 
-// ScopeAuto goes on with what can be read, and says what cannot.
-func TestReaderGoesOn(t *testing.T) {
+// ScopeAuto continues with what can be read, and says what cannot.
+func TestReaderContinues(t *testing.T) {
 	const (
 		service = "cgroup2:/system.slice/l4dump.service"
 		zeros   = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0 0 0 0 0 0 0\nbtime 1\n"
@@ -242,7 +242,7 @@ func TestReaderNeedsNoNode(t *testing.T) {
 }
 
 // With neither the node nor a limit there is nothing to be a share of.
-func TestReaderNothingToGoBy(t *testing.T) {
+func TestReaderNothingMeasurable(t *testing.T) {
 	tests := []struct {
 		name   string
 		scope  Scope
@@ -279,7 +279,7 @@ func TestReaderPatience(t *testing.T) {
 		err, note     string // the last
 	}{
 		{
-			name: "cgroup goes on", fixture: "cgroup2", scope: ScopeAuto,
+			name: "cgroup continues", fixture: "cgroup2", scope: ScopeAuto,
 			want: []bool{false, false, false, true, true, true},
 			note: "read the node's cpu times: the counters of /proc/stat stand still",
 		},

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// maxPodDepth is how many folders deep a pod's cgroup is looked for. It is 3 by default, and more where the kubelet has
+// maxPodDepth is how many folders deep a pod's cgroup is looked for. It is 3 by default, and more if the kubelet has
 // a root cgroup of its own.
 const maxPodDepth = 6
 
@@ -29,7 +29,7 @@ func findPod(root, uid string) (string, error) {
 			if p == root {
 				return err
 			}
-			return fs.SkipDir // removed meanwhile, or not for us to see
+			return fs.SkipDir // removed in the meantime, or not visible
 		}
 		if !entry.IsDir() || p == root {
 			return nil
@@ -54,7 +54,7 @@ func findPod(root, uid string) (string, error) {
 }
 
 // isLeafOfNode reports whether there cannot be another pod's cgroup below one of that name, so that a walk is short
-// where there are many containers.
+// on a node with many containers.
 func isLeafOfNode(name string) bool {
 	switch filepath.Ext(name) {
 	case ".scope", ".service", ".mount", ".socket":

@@ -130,7 +130,7 @@ func (o *Options) check() error {
 
 // Read measures now. CPU is about the time since the last Read that was MinInterval or more before this one; an error
 // that is ErrNoInterval says that there is none yet. Any other error names the file and what was wrong with it. If
-// ScopePod or ScopeCgroup has nothing to measure, it is ErrNoCgroup. ScopeAuto goes on without what cannot be read.
+// ScopePod or ScopeCgroup has nothing to measure, it is ErrNoCgroup. ScopeAuto continues without what cannot be read.
 func (r *Reader) Read(ctx context.Context) (Reading, error) {
 	if err := ctx.Err(); err != nil {
 		return Reading{}, err
@@ -246,7 +246,7 @@ func (r *Reader) sampleMemory(ctx context.Context, s *sample) error {
 	return nil
 }
 
-// passOver notes that a cgroup's file is not for us to read, if the rest can be measured without it.
+// passOver notes that a cgroup's file may not be read, if the rest can be measured without it.
 func (p *placement) passOver(s *sample, err error) bool {
 	if !p.withNode || !errors.Is(err, fs.ErrPermission) {
 		return false
@@ -310,7 +310,7 @@ func (r *Reader) reading(previous, current *sample) (Reading, error) {
 	return out, nil
 }
 
-// nodeCPU returns the node's figure. If its counters have stood still for too long and there is a cgroup to go by, the
+// nodeCPU returns the node's figure. If its counters have stood still for too long and a cgroup can be measured, the
 // error is not ErrNoInterval: it is for a note.
 func (r *Reader) nodeCPU(previous, current *sample) (Figure, error) {
 	if r.nodeMoved.IsZero() || previous.nodeErr != nil {

@@ -25,7 +25,7 @@ type SamplerOptions struct {
 	Changed func(error)
 }
 
-// Sampler reads usage in the background, so that asking for it costs nothing and a slow file delays nobody.
+// Sampler reads usage in the background, so that asking for it costs nothing and a slow file delays no caller.
 type Sampler struct {
 	source   Source
 	interval time.Duration
@@ -75,7 +75,7 @@ func (s *Sampler) Run(ctx context.Context) {
 }
 
 // Latest returns the last reading that succeeded, and whether there has been one. A failure leaves it as it is: its age
-// tells. It takes no lock and may be called from anywhere.
+// shows it. It takes no lock and may be called from anywhere.
 func (s *Sampler) Latest() (Reading, bool) {
 	latest := s.latest.Load()
 	if latest == nil {
