@@ -12,6 +12,9 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	managerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/wasm/v3"
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
@@ -98,24 +101,56 @@ func mustAny(t *testing.T, m proto.Message) *anypb.Any {
 	return a
 }
 
-// filter returns the plugin's place in a listener: the filter before tcp_proxy.
-func (c *config) filter(t *testing.T, listener string) *listenerv3.Filter {
+// listener returns a listener by its name.
+func (c *config) listener(t *testing.T, name string) *listenerv3.Listener {
 	t.Helper()
 	for _, l := range c.bootstrap.StaticResources.Listeners {
-		if l.Name == listener {
-			require.Len(t, l.FilterChains, 1)
-			require.Len(t, l.FilterChains[0].Filters, 2)
-			return l.FilterChains[0].Filters[0]
+		if l.Name == name {
+			return l
 		}
 	}
-	require.Fail(t, fmt.Sprintf("no listener %q", listener))
+	require.Fail(t, fmt.Sprintf("no listener %q", name))
 	return nil
+}
+
+// filters returns a listener's filters: the plugin and what comes after it.
+func (c *config) filters(t *testing.T, listener string) []*listenerv3.Filter {
+	t.Helper()
+	l := c.listener(t, listener)
+	require.Len(t, l.FilterChains, 1)
+	require.Len(t, l.FilterChains[0].Filters, 2)
+	return l.FilterChains[0].Filters
+}
+
+// speakHTTP puts an HTTP connection manager after the plugin at a listener, instead of tcp_proxy. It takes HTTP/1.1 and
+// HTTP/2, and speaks HTTP/1.1 with the service. The engine does not support it.
+func (c *config) speakHTTP(t *testing.T, listener string) {
+	t.Helper()
+	cluster := c.bootstrap.StaticResources.Clusters[0].Name
+	next := c.filters(t, listener)[1]
+	next.Name = "envoy.filters.network.http_connection_manager"
+	next.ConfigType = &listenerv3.Filter_TypedConfig{TypedConfig: mustAny(t, &managerv3.HttpConnectionManager{
+		StatPrefix: "http",
+		RouteSpecifier: &managerv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
+			VirtualHosts: []*routev3.VirtualHost{{
+				Name: "all", Domains: []string{"*"},
+				Routes: []*routev3.Route{{
+					Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+					Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}},
+				}},
+			}},
+		}},
+		HttpFilters: []*managerv3.HttpFilter{{
+			Name:       "envoy.filters.http.router",
+			ConfigType: &managerv3.HttpFilter_TypedConfig{TypedConfig: mustAny(t, new(routerv3.Router))},
+		}},
+	})}
 }
 
 // change changes the plugin at a listener.
 func (c *config) change(t *testing.T, listener string, change func(*wasmv3.PluginConfig)) {
 	t.Helper()
-	f := c.filter(t, listener)
+	f := c.filters(t, listener)[0]
 	wasm := new(wasmfilterv3.Wasm)
 	require.NoError(t, f.GetTypedConfig().UnmarshalTo(wasm))
 	change(wasm.Config)
@@ -126,7 +161,7 @@ func (c *config) change(t *testing.T, listener string, change func(*wasmv3.Plugi
 // discovery), and returns the file.
 func (c *config) discover(t *testing.T, listener string) *discovered {
 	t.Helper()
-	f := c.filter(t, listener)
+	f := c.filters(t, listener)[0]
 	d := &discovered{path: filepath.Join(t.TempDir(), "discovered.json"), name: f.Name, wasm: new(wasmfilterv3.Wasm)}
 	require.NoError(t, f.GetTypedConfig().UnmarshalTo(d.wasm))
 	f.ConfigType = &listenerv3.Filter_ConfigDiscovery{ConfigDiscovery: &corev3.ExtensionConfigSource{

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	"github.com/stretchr/testify/require"
 
 	"l4dump/record"
@@ -50,10 +48,7 @@ func TestHostileServerName(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, s subject) {
 		service := startService(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 		c := newConfig(t, service.address(), plugins{listenerName: pluginConfig(openStrategy(t), everything, `{}`)})
-		c.bootstrap.StaticResources.Listeners[0].ListenerFilters = []*listenerv3.ListenerFilter{{
-			Name:       "envoy.filters.listener.tls_inspector",
-			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: mustAny(t, new(tlsinspectorv3.TlsInspector))},
-		}}
+		c.inspect(t, listenerName)
 		p := start(t, s, c)
 		// As much as a name may have, 255 bytes.
 		name := "\n" + string(record.AppendEnd(nil, &record.Header{Port: 80, Conn: record.ConnID{VM: 1, Number: 1}}, record.Upstream, 0)) + "\n"
