@@ -7,7 +7,7 @@ import (
 
 // wire is a client's connection that knows what has passed on it.
 type wire struct {
-	*net.TCPConn
+	net.Conn
 	ended chan struct{} // closed when there is nothing more to read
 
 	mu             sync.Mutex
@@ -15,11 +15,11 @@ type wire struct {
 	once           sync.Once
 }
 
-func newWire(c *net.TCPConn) *wire { return &wire{TCPConn: c, ended: make(chan struct{})} }
+func newWire(c net.Conn) *wire { return &wire{Conn: c, ended: make(chan struct{})} }
 
 // Read implements net.Conn.
 func (w *wire) Read(b []byte) (int, error) {
-	n, err := w.TCPConn.Read(b)
+	n, err := w.Conn.Read(b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.received = append(w.received, b[:n]...)
@@ -31,7 +31,7 @@ func (w *wire) Read(b []byte) (int, error) {
 
 // Write implements net.Conn.
 func (w *wire) Write(b []byte) (int, error) {
-	n, err := w.TCPConn.Write(b)
+	n, err := w.Conn.Write(b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = append(w.sent, b[:n]...)
