@@ -138,3 +138,33 @@ func anchors(text string) (list []string) {
 	}
 	return list
 }
+
+// TestRationale has every entry say all there is to say of a decision, and name tests that exist.
+func TestRationale(t *testing.T) {
+	text, err := docs.Read("RATIONALE.md")
+	require.NoError(t, err)
+	tests := map[string]bool{}
+	definition := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example|Benchmark)\w*)`)
+	texts(t, func(_, text string) {
+		for _, match := range definition.FindAllStringSubmatch(text, -1) {
+			tests[match[1]] = true
+		}
+	})
+	field := regexp.MustCompile(`(?m)^\*\*(\w+)\.\*\* \S`)
+	name := regexp.MustCompile("`((?:Test|Fuzz|Example|Benchmark)\\w*)`")
+	for i, entry := range strings.Split(text, "\n## ") {
+		if i == 0 {
+			continue
+		}
+		title, _, _ := strings.Cut(entry, "\n")
+		var fields []string
+		for _, match := range field.FindAllStringSubmatch(entry, -1) {
+			fields = append(fields, match[1])
+		}
+		require.Equal(t, []string{"Pressure", "Choice", "Rejected", "Cost", "Proof"}, fields, title)
+		require.NotRegexp(t, `[0-9] lines`, entry, "%s: counts of lines do not last", title)
+		for _, match := range name.FindAllStringSubmatch(entry, -1) {
+			require.True(t, tests[match[1]], "%s: %s is no test", title, match[1])
+		}
+	}
+}
