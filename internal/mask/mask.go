@@ -1,0 +1,175 @@
+// Package mask overwrites what must not be seen in a stream before a record is made of it: literal patterns, the values
+// of HTTP/1 header fields that carry credentials, payment card numbers, or every byte. The length of the stream never
+// changes. The plugin links it, so it uses few and small standard packages.
+package mask
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Byte is what stands in place of a masked byte.
+const Byte = '*'
+
+// The bounds of a Mask.
+const (
+	MaxPatterns     = 16
+	MaxPatternBytes = 256
+)
+
+// Config is what to mask. The zero value masks nothing.
+type Config struct {
+	Patterns    []string // literal bytes, each of 1 to MaxPatternBytes bytes, at most MaxPatterns
+	HTTPHeaders bool     // the values of Authorization, Cookie, Proxy-Authorization and Set-Cookie in HTTP/1
+	CardNumbers bool     // runs of 13 to 19 digits that pass the Luhn check, also in groups
+	LengthsOnly bool     // every byte
+}
+
+// Empty reports whether nothing is masked.
+func (c *Config) Empty() bool {
+	return len(c.Patterns) == 0 && !c.HTTPHeaders && !c.CardNumbers && !c.LengthsOnly
+}
+
+// Mask overwrites the bytes of many streams, one read at a time. It is not safe for concurrent use: its scratch memory
+// belongs to the last call of Apply.
+type Mask struct {
+	config   Config
+	patterns [][]byte // config's
+	longest  int      // bytes of the longest of them
+	ranges   []span   // that Apply found, in the order of the detectors, then merged
+	joined   []byte   // the end of the reads before, and the beginning of this one
+}
+
+// span is the bytes of a read from start up to end.
+type span struct{ start, end int }
+
+// New returns a Mask. It keeps config.
+func New(config Config) *Mask {
+	m := &Mask{config: config}
+	for _, pattern := range config.Patterns {
+		m.patterns = append(m.patterns, []byte(pattern))
+		m.longest = max(m.longest, len(pattern))
+	}
+	return m
+}
+
+// Stream is what a Mask must remember of one direction of a connection between reads. The zero value is a stream that
+// begins.
+type Stream struct {
+	tail   []byte // the last bytes, as they were, that begin a pattern; they are overwritten
+	header headerState
+	card   cardState
+}
+
+// Gap tells that bytes of the stream are not given to Apply: what stands before them does not continue after them.
+func (s *Stream) Gap() { *s = Stream{tail: s.tail[:0]} }
+
+// Apply overwrites what must not be seen of read, the next bytes of the stream s, and returns how many bytes it has
+// overwritten.
+//
+// What might be the beginning of a pattern or of a card number at the end of a read is overwritten too, since the rest
+// may come with the next read when the beginning has long been written. Allocation-free once its memory has grown, but
+// for the first read of a stream.
+func (m *Mask) Apply(s *Stream, read []byte) (masked int) {
+	m.ranges = m.ranges[:0]
+	if len(read) == 0 {
+		return 0
+	}
+	if m.config.LengthsOnly {
+		m.ranges = append(m.ranges, span{0, len(read)})
+	} else {
+		m.literals(s, read)
+		if m.config.HTTPHeaders {
+			m.ranges = s.header.scan(m.ranges, read)
+		}
+		if m.config.CardNumbers {
+			m.ranges = s.card.scan(m.ranges, read)
+		}
+		m.merge()
+	}
+	for _, r := range m.ranges {
+		part := read[r.start:r.end]
+		for i := range part {
+			part[i] = Byte
+		}
+		masked += len(part)
+	}
+	return masked
+}
+
+// Count returns how many of the bytes from start up to end of the read that Apply saw last it has overwritten.
+func (m *Mask) Count(start, end int) (masked int) {
+	for _, r := range m.ranges {
+		if from, to := max(r.start, start), min(r.end, end); from < to {
+			masked += to - from
+		}
+	}
+	return masked
+}
+
+// literals finds the literal patterns, also those that began in the reads before.
+func (m *Mask) literals(s *Stream, read []byte) {
+	if m.longest == 0 {
+		return
+	}
+	before := len(s.tail)
+	m.joined = append(append(m.joined[:0], s.tail...), read[:min(m.longest-1, len(read))]...)
+	for _, pattern := range m.patterns {
+		if before > 0 {
+			m.find(m.joined, pattern, before)
+		}
+		m.find(read, pattern, 0)
+	}
+	// The longest end of the stream that begins a pattern: it may be one that the next read completes.
+	all := read
+	if len(read) < m.longest-1 {
+		all = m.joined // the whole of both
+	}
+	begun := 0
+	for _, pattern := range m.patterns {
+		begun = max(begun, beginning(all, pattern))
+	}
+	if begun > 0 {
+		m.ranges = append(m.ranges, span{max(len(read)-begun, 0), len(read)})
+	}
+	s.tail = append(s.tail[:0], all[len(all)-begun:]...)
+}
+
+// find adds where pattern stands in text, which begins before bytes ahead of the read.
+func (m *Mask) find(text []byte, pattern []byte, before int) {
+	for from := 0; ; {
+		i := bytes.Index(text[from:], pattern)
+		if i < 0 {
+			return
+		}
+		start := from + i
+		if end := start + len(pattern); end > before {
+			m.ranges = append(m.ranges, span{max(start-before, 0), end - before})
+		}
+		from = start + 1 // one may overlap the next
+	}
+}
+
+// beginning returns the length of the longest end of text that is a beginning of pattern, less than the whole.
+func beginning(text []byte, pattern []byte) int {
+	for n := min(len(text), len(pattern)-1); n > 0; n-- {
+		if bytes.Equal(text[len(text)-n:], pattern[:n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// merge puts the ranges into order, without overlaps.
+func (m *Mask) merge() {
+	slices.SortFunc(m.ranges, func(a, b span) int { return a.start - b.start })
+	kept := m.ranges[:0]
+	for _, r := range m.ranges {
+		if last := len(kept) - 1; last >= 0 && r.start <= kept[last].end {
+			kept[last].end = max(kept[last].end, r.end)
+			continue
+		}
+		kept = append(kept, r)
+	}
+	m.ranges = kept
+}
