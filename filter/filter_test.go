@@ -24,6 +24,13 @@ func on(capture, output string) string {
 		`"capture":{` + capture + `},"output":{` + output + `}}`
 }
 
+// TestNamedClient has a client whose name, certificate and TLS are known.
+func TestNamedClient(t *testing.T) {
+	r := newRig(t, on(`"unit":"connections"`, ``))
+	r.downstream(r.connect(), "x")
+	require.Equal(t, openRecord(header(1, 0, r.now), "connections", r.now), r.records()[0])
+}
+
 func TestBudget(t *testing.T) {
 	const rate = 100_000
 	r := newRig(t, on(`"unit":"connections","max_bytes_per_second":100000,"max_lines_per_second":0`, ``))
