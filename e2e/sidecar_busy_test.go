@@ -10,8 +10,8 @@ import (
 
 // What the plugin's log and `l4dump ctl status` say.
 const (
-	cpuStops        = "l4dump: recording stops: CPU usage is at its limit"
-	recordingGoesOn = "l4dump: recording goes on"
+	cpuStops           = "l4dump: recording stops: CPU usage is at its limit"
+	recordingContinues = "l4dump: recording continues"
 )
 
 var (
@@ -48,7 +48,7 @@ func TestBusyMachine(t *testing.T) {
 		live := dialLive(t, p.address(listenerName))
 		live.waitForRecords(p)
 		waitFor(t, "the status to say that it records", func() bool { return recordingStatus.MatchString(c.ctl("status")) })
-		stops, goesOn := p.logged(cpuStops), p.logged(recordingGoesOn)
+		stops, goesOn := p.logged(cpuStops), p.logged(recordingContinues)
 
 		endLoad := g.keepBusy(t)
 		p.waitForMetric("l4dump_off_cpu", 1)
@@ -57,14 +57,14 @@ func TestBusyMachine(t *testing.T) {
 		if own {
 			live.beSilent()
 			require.Equal(t, stops+1, p.logged(cpuStops), "once, not with each poll")
-			require.Equal(t, goesOn, p.logged(recordingGoesOn))
+			require.Equal(t, goesOn, p.logged(recordingContinues))
 		}
 		waitFor(t, "the status to say why not", func() bool { return cpuStatus.MatchString(c.ctl("status")) })
 
 		endLoad()
 		p.waitForMetric("l4dump_off_cpu", 0)
 		live.waitForRecords(p)
-		p.waitForLog(recordingGoesOn, goesOn+1)
+		p.waitForLog(recordingContinues, goesOn+1)
 		waitFor(t, "the status to say that it records again", func() bool { return recordingStatus.MatchString(c.ctl("status")) })
 		live.finish(p)
 	})

@@ -51,7 +51,7 @@ func TestGlobalStrategy(t *testing.T) {
 			require.Contains(t, sidecar.ctl("clear"), "none")
 			since := time.Now()
 			on.waitForRecords(p)
-			t.Logf("recording goes on within %s", time.Since(since).Round(time.Millisecond))
+			t.Logf("recording continues within %s", time.Since(since).Round(time.Millisecond))
 			off.beSilent()
 		}
 		forceOff()

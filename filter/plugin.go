@@ -223,7 +223,7 @@ func (p *plugin) refresh() {
 	_, p.off = strategy.Merge(p.config.Strategy, p.inputs.Global)
 }
 
-// sayStopped says once for the whole proxy that the sidecar has stopped recording, and that it goes on.
+// sayStopped says once for the whole proxy that the sidecar has stopped recording, and that it continues.
 func (p *plugin) sayStopped(now int64) {
 	text := ""
 	reason := p.decide(now, true).Continue
@@ -231,7 +231,7 @@ func (p *plugin) sayStopped(now int64) {
 	case p.stopped:
 		return
 	case strategy.Recorded:
-		text = "recording goes on"
+		text = "recording continues"
 	case strategy.ForcedOff:
 		text = "recording stops: the global strategy forces it off"
 	case strategy.CPULimit:

@@ -125,9 +125,9 @@ func TestLimits(t *testing.T) {
 	expect("") // the margin
 	require.Equal(t, []string{
 		"l4dump: recording stops: CPU usage is at its limit",
-		"l4dump: recording goes on",
+		"l4dump: recording continues",
 		"l4dump: recording stops: memory usage is at its limit",
-		"l4dump: recording goes on",
+		"l4dump: recording continues",
 	}, r.GetWarnLogs())
 }
 
@@ -180,7 +180,7 @@ func TestForcedOffIsSaidEachTime(t *testing.T) {
 		"l4dump: recording stops: the global strategy forces it off",
 		"l4dump: recording is no longer forced off, but its switch is off",
 		"l4dump: recording stops: the global strategy forces it off",
-		"l4dump: recording goes on",
+		"l4dump: recording continues",
 	}, r.GetWarnLogs())
 }
 

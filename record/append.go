@@ -16,7 +16,7 @@ const MaxDataOverhead = len("[01234567-89ab-cdef-0123-456789abcdef][65535] L4D1 
 const MaxOpenBytes = MaxDataOverhead + 2*MaxAddressBytes + MaxSNIBytes + MaxPeerBytes + maxNextBytes + 160
 
 // AppendData appends a data record of payload, which begins at offset of its direction's stream, and returns the
-// extended slice. Allocation-free where dst has room for MaxDataOverhead + 2·len(payload) more bytes.
+// extended slice. Allocation-free if dst has room for MaxDataOverhead + 2·len(payload) more bytes.
 func AppendData(dst []byte, h *Header, d Direction, offset uint64, payload []byte) []byte {
 	start := len(dst)
 	dst = appendHeader(dst, h, KindData)
@@ -53,7 +53,7 @@ func AppendOpen(dst []byte, h *Header, o *Open) []byte {
 }
 
 // AppendEnd appends the end of direction d's stream, which was length bytes long, and returns the extended slice.
-// Allocation-free where dst has room for MaxDataOverhead more bytes.
+// Allocation-free if dst has room for MaxDataOverhead more bytes.
 func AppendEnd(dst []byte, h *Header, d Direction, length uint64) []byte {
 	start := len(dst)
 	dst = appendHeader(dst, h, KindEnd)
@@ -143,7 +143,7 @@ func checksum(text, payload []byte) uint32 {
 	return uint32(xxh64(payload, xxh64(text, 0)))
 }
 
-// appendText appends key and text, cut to room bytes; nothing where text is empty. Every byte but letters, digits and "-._:/@" becomes
+// appendText appends key and text, cut to room bytes; nothing if text is empty. Every byte but letters, digits and "-._:/@" becomes
 // %XX: a text from the network can neither break a line nor forge a field, and JSON logs need no further escaping.
 func appendText(dst []byte, key, text string, room int) []byte {
 	if text == "" {

@@ -7,7 +7,7 @@ const LayottoOverhead = len("[01234567-89ab-cdef-0123-456789abcdef][65535]")
 
 // AppendLayotto appends the line that Layotto's tcpcopy writes: the window and the port in brackets, and payload in
 // lower-case hex with a space between the bytes (fmt's "[%s][%s]% x"). It says neither connection nor direction nor
-// order, so it can be read but not replayed. Allocation-free where dst has room for LayottoOverhead + 3·len(payload).
+// order, so it can be read but not replayed. Allocation-free if dst has room for LayottoOverhead + 3·len(payload).
 func AppendLayotto(dst []byte, window UUID, port uint16, payload []byte) []byte {
 	dst = AppendPrefix(dst, window, port)
 	for i, b := range payload {
@@ -26,11 +26,11 @@ type Layotto struct {
 	Payload []byte // belongs to the buffer given to ParseLayotto
 }
 
-// ParseLayotto looks within line for what AppendLayotto writes, and puts its payload into buf (grown where it is too
-// small). start is where it begins, -1 where there is none.
+// ParseLayotto looks within line for what AppendLayotto writes, and puts its payload into buf (grown if it is too
+// small). start is where it begins, -1 if there is none.
 //
 // The format has no mark, and "[…][8080] upstream reset" resembles it. So the window must be a UUID as l4dump and Layotto
-// make them, there must be a byte, and behind the last one the line ends or goes on as a proxy's suffix does: with a
+// make them, there must be a byte, and after the last one the line ends or continues as a proxy's suffix does: with a
 // tab, a quote, a backslash that escapes one of them, or two spaces.
 func ParseLayotto(line, buf []byte) (l Layotto, start int) {
 	for from := 0; ; {

@@ -13,9 +13,9 @@ var (
 	ErrSum       = errors.New("record does not match its checksum")
 )
 
-// Find returns where the next record of line begins, at or after from: the '[' of its window. damaged is true where
+// Find returns where the next record of line begins, at or after from: the '[' of its window. damaged is true if
 // the mark of a record stands there without the window and the port that belong before it; start is then the mark's
-// place. start is -1 where line has no further mark.
+// place. start is -1 if line has no further mark.
 func Find(line []byte, from int) (start int, damaged bool) {
 	i := bytes.Index(line[from:], []byte(mark))
 	if i < 0 {
@@ -41,8 +41,8 @@ func AfterMark(line []byte, start int) int {
 }
 
 // Parse reads the record that begins text and returns it with the number of bytes it takes; what follows, as the
-// suffix that a proxy adds, is not looked at. A data record's payload is put into buf (grown where it is too small)
-// and stays valid until buf is used again: hand the payload's slice, cut to length 0, back to the next call.
+// suffix that a proxy adds, is not looked at. A data record's payload is put into buf (grown if it is too small)
+// and stays valid until buf is used again: give the payload's slice, cut to length 0, to the next call.
 func Parse(text, buf []byte) (Record, int, error) {
 	s := scanner{text: text}
 	var r Record
@@ -88,14 +88,14 @@ func Parse(text, buf []byte) (Record, int, error) {
 	return r, s.next, nil
 }
 
-// ParseUUID reads the canonical form of an identifier, in lower case. ok is false where text is anything else.
+// ParseUUID reads the canonical form of an identifier, in lower case. ok is false if text is anything else.
 func ParseUUID(text string) (u UUID, ok bool) {
 	s := scanner{text: []byte(text)}
 	u = s.uuid()
 	return u, s.ended()
 }
 
-// ParseConnID reads what ConnID.String returns. ok is false where text is anything else.
+// ParseConnID reads what ConnID.String returns. ok is false if text is anything else.
 func ParseConnID(text string) (id ConnID, ok bool) {
 	s := scanner{text: []byte(text)}
 	id = s.connID()
@@ -140,7 +140,7 @@ func (s *scanner) hasEnd() bool {
 // ended reports whether all of the text has been read without a fault.
 func (s *scanner) ended() bool { return s.err == nil && s.next == len(s.text) }
 
-// try moves over want where it comes next.
+// try moves over want if it comes next.
 func (s *scanner) try(want string) bool {
 	if s.err == nil && len(s.text)-s.next >= len(want) && string(s.text[s.next:s.next+len(want)]) == want {
 		s.next += len(want)
@@ -208,7 +208,7 @@ func (s *scanner) int() int64 {
 	return int64(s.uint(1<<63 - 1))
 }
 
-// hex reads a number of least to most lower-case hex digits, without leading zeros where least < most.
+// hex reads a number of least to most lower-case hex digits, without leading zeros if least < most.
 func (s *scanner) hex(least, most int) uint64 {
 	if s.err != nil {
 		return 0

@@ -8,7 +8,7 @@ type Milliseconds int64
 // Nanoseconds returns the span in nanoseconds.
 func (m Milliseconds) Nanoseconds() int64 { return int64(m) * 1_000_000 }
 
-// String returns the span as the configuration writes it: "1500ms", or in seconds where those are whole.
+// String returns the span as the configuration writes it: "1500ms", or in seconds if those are whole.
 func (m Milliseconds) String() string {
 	if m != 0 && m%1000 == 0 {
 		return strconv.FormatInt(int64(m/1000), 10) + "s"

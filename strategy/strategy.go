@@ -26,9 +26,9 @@ func DefaultStrategy() Strategy {
 	return Strategy{Switch: SwitchOff, Interval: 30, Duration: 1, CPUMaxRate: 80, MemMaxRate: 70}
 }
 
-// Merge returns the strategy that applies, and why it is off where it is (Recorded where it is on). A global FORCE_OFF
+// Merge returns the strategy that applies, and why it is off if it is (Recorded if it is on). A global FORCE_OFF
 // wins; else an application's ON, with the application's values; else a global ON, with the global values; else it is
-// off. global is nil where there is none.
+// off. global is nil if there is none.
 func Merge(application Strategy, global *Strategy) (Strategy, Reason) {
 	switch {
 	case global != nil && global.Switch == SwitchForceOff:

@@ -27,7 +27,7 @@ func WindowAt(now int64, s Strategy) (w Window, open bool) {
 //	+---------------+-----+----------+------------------------+
 //
 // start is in milliseconds since the Unix epoch, 48 bits, so that identifiers sort by time; i is the interval in
-// seconds, 12 bits; the 6 bits behind the variant are the low bits of 'l'.
+// seconds, 12 bits; the 6 bits after the variant are the low bits of 'l'.
 func (w Window) UUID() (id [16]byte) {
 	ms := uint64(w.Start) * 1000
 	for i := range 6 {

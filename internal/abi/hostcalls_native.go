@@ -42,7 +42,7 @@ func PluginConfiguration(size int) ([]byte, error) {
 	return proxywasm.GetPluginConfiguration()
 }
 
-// Property returns a property of the proxy or the connection, nil where it is not known.
+// Property returns a property of the proxy or the connection, nil if it is not known.
 func Property(path ...string) []byte {
 	value, err := proxywasm.GetProperty(path)
 	if err != nil {
@@ -52,12 +52,12 @@ func Property(path ...string) []byte {
 }
 
 // SharedData returns a value that all workers share, and the number that SetSharedData wants to replace just it. The
-// error is types.ErrorStatusNotFound where there is none.
+// error is types.ErrorStatusNotFound if there is none.
 func SharedData(key string) (value []byte, cas uint32, err error) {
 	return proxywasm.GetSharedData(key)
 }
 
-// SetSharedData replaces a value that all workers share. The error is types.ErrorStatusCasMismatch where another worker
+// SetSharedData replaces a value that all workers share. The error is types.ErrorStatusCasMismatch if another worker
 // did so since cas was read; a cas of 0 writes in any case.
 func SetSharedData(key string, data []byte, cas uint32) error {
 	return proxywasm.SetSharedData(key, data, cas)
@@ -69,7 +69,7 @@ func SetTickPeriod(milliseconds uint32) error {
 }
 
 // HTTPCall sends a request to a cluster of the proxy; done is called with the size of the response's body, or with 0
-// where there is none. headers need ":method", ":path" and ":authority". Only within OnTick.
+// if there is none. headers need ":method", ":path" and ":authority". Only within OnTick.
 func HTTPCall(cluster string, headers [][2]string, timeoutMilliseconds uint32, done func(bodySize int)) error {
 	_, err := proxywasm.DispatchHttpCall(cluster, headers, nil, nil, timeoutMilliseconds,
 		func(_, bodySize, _ int) { done(bodySize) })

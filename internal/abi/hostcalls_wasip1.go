@@ -113,7 +113,7 @@ func buffer(kind uint32, start, size int) ([]byte, error) {
 	return bufferArena[:returned.size:returned.size], nil
 }
 
-// Property returns a property of the proxy or the connection, nil where it is not known.
+// Property returns a property of the proxy or the connection, nil if it is not known.
 func Property(path ...string) []byte {
 	raw := serializedPath(path)
 	if proxyGetProperty(unsafe.SliceData(raw), uint32(len(raw)), &returned.value, &returned.size) != 0 {
@@ -123,7 +123,7 @@ func Property(path ...string) []byte {
 }
 
 // SharedData returns a value that all workers share, and the number that SetSharedData wants to replace just it. The
-// error is types.ErrorStatusNotFound where there is none. Allocation-free.
+// error is types.ErrorStatusNotFound if there is none. Allocation-free.
 func SharedData(key string) (_ []byte, cas uint32, err error) {
 	status := proxyGetSharedData(unsafe.StringData(key), uint32(len(key)), &returned.value, &returned.size, &returned.number)
 	if status != 0 {
@@ -132,7 +132,7 @@ func SharedData(key string) (_ []byte, cas uint32, err error) {
 	return value(), returned.number, nil
 }
 
-// SetSharedData replaces a value that all workers share. The error is types.ErrorStatusCasMismatch where another worker
+// SetSharedData replaces a value that all workers share. The error is types.ErrorStatusCasMismatch if another worker
 // did so since cas was read; a cas of 0 writes in any case. Allocation-free.
 func SetSharedData(key string, data []byte, cas uint32) error {
 	return statusError(proxySetSharedData(
@@ -145,7 +145,7 @@ func SetTickPeriod(milliseconds uint32) error {
 }
 
 // HTTPCall sends a request to a cluster of the proxy; done is called with the size of the response's body, or with 0
-// where there is none. headers need ":method", ":path" and ":authority". Only within OnTick.
+// if there is none. headers need ":method", ":path" and ":authority". Only within OnTick.
 func HTTPCall(cluster string, headers [][2]string, timeoutMilliseconds uint32, done func(bodySize int)) error {
 	h, t := serializedMap(headers), serializedMap(nil)
 	status := proxyHTTPCall(unsafe.StringData(cluster), uint32(len(cluster)), &h[0], uint32(len(h)), nil, 0,
