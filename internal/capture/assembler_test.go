@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -40,9 +41,9 @@ func TestAnyOrder(t *testing.T) {
 		log = rapid.Permutation(log).Draw(t, "order")
 
 		var c collector
-		d := newDecoder(&c, LogOptions{})
-		require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
-		require.NoError(t, d.Finish())
+		a := NewAssembler(&c, Options{Reporter: reports{&c}})
+		require.NoError(t, recordLines(log).Read(context.Background(), a))
+		require.NoError(t, a.Finish())
 		require.Empty(t, c.faults)
 		for id, want := range records {
 			got := slices.DeleteFunc(slices.Clone(c.records), func(s string) bool { return !strings.HasPrefix(s, id.String()+" ") })
@@ -52,11 +53,11 @@ func TestAnyOrder(t *testing.T) {
 		for file, want := range want {
 			require.Equal(t, want, c.streams[file])
 		}
-		require.Empty(t, d.assembler.conns)
-		require.Zero(t, d.assembler.heldRecords)
-		require.Zero(t, d.assembler.heldBytes)
-		require.Zero(t, d.assembler.recent.Len())
-		require.Zero(t, d.assembler.waiting.Len())
+		require.Empty(t, a.conns)
+		require.Zero(t, a.heldRecords)
+		require.Zero(t, a.heldBytes)
+		require.Zero(t, a.recent.Len())
+		require.Zero(t, a.waiting.Len())
 	})
 }
 
@@ -104,7 +105,7 @@ func TestEachLossIsReported(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, stats := decode(t, Options{}, logOf(row.log))
+			got, stats := assemble(t, Options{}, row.log)
 			require.Equal(t, row.want, got.faults)
 			require.Equal(t, uint64(len(row.want)), stats.Faults)
 			require.Len(t, got.records, len(row.log), "all that is there is handed on")
@@ -138,7 +139,7 @@ func TestLossInALongDump(t *testing.T) {
 		log = append(log, without(lines, lost)...)
 	}
 	random.Shuffle(len(log), func(i, j int) { log[i], log[j] = log[j], log[i] })
-	got, _ := decode(t, Options{}, logOf(log))
+	got, _ := assemble(t, Options{}, log)
 	var lost []string
 	for _, fault := range got.faults {
 		if _, text, _ := strings.Cut(fault, ": "); strings.HasSuffix(text, " is missing") {
@@ -202,7 +203,7 @@ func TestRepeatedRecords(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, _ := decode(t, Options{}, logOf(row.log))
+			got, _ := assemble(t, Options{}, row.log)
 			require.Equal(t, row.want, texts(got.faults))
 			require.Equal(t, "GET / HTTP/1.0\r\n\r\n", got.streams[rawFile{connA, record.Downstream}])
 		})
@@ -214,7 +215,7 @@ func TestRepeatedRecords(t *testing.T) {
 		r.step()
 		log = append(log, r.data(record.Downstream, "y"))
 		for _, log := range [][]string{log, {log[2], log[3], log[0], log[1]}} {
-			got, _ := decode(t, Options{}, logOf(log))
+			got, _ := assemble(t, Options{}, log)
 			require.Equal(t, []string{"record 2 follows the close record: skipped", "record 4 follows the close record: skipped"},
 				texts(got.faults))
 			require.Len(t, got.records, 2)
@@ -222,17 +223,17 @@ func TestRepeatedRecords(t *testing.T) {
 	})
 	t.Run("too late to compare", func(t *testing.T) {
 		limits := Limits{HistoryRecords: 2}
-		got, _ := decode(t, Options{Limits: limits}, logOf(insert(lines, 4, lines[0])))
+		got, _ := assemble(t, Options{Limits: limits}, insert(lines, 4, lines[0]))
 		require.Equal(t, []string{
 			"log:5:1" + faultOfA + "record 0 comes once more, too late to compare it with the first: skipped",
 		}, got.faults)
 	})
 	t.Run("closed connection that is forgotten", func(t *testing.T) {
 		log := append(append(conversation(connA), conversation(connB)...), lines[1])
-		got, _ := decode(t, Options{Limits: Limits{ClosedConnections: 2}}, logOf(log))
+		got, _ := assemble(t, Options{Limits: Limits{ClosedConnections: 2}}, log)
 		require.Equal(t, []string{"record 1 is a duplicate: skipped"}, texts(got.faults))
 
-		got, _ = decode(t, Options{Limits: Limits{ClosedConnections: 1}}, logOf(log))
+		got, _ = assemble(t, Options{Limits: Limits{ClosedConnections: 1}}, log)
 		require.Equal(t, []string{
 			"the log begins at its record 1: what came before is missing",
 			"no close record: it was still open, or the log ends early",
@@ -262,8 +263,8 @@ func TestReorderBounds(t *testing.T) {
 		log = append(log, r.data(record.Downstream, "0123456789"))
 	}
 	log = append(log, r.close())
-	late := func(at int) string { // record 1 comes as line at
-		return logOf(insert(without(log, 1), at-1, log[1]))
+	late := func(at int) []string { // record 1 comes as line at
+		return insert(without(log, 1), at-1, log[1])
 	}
 	want := "0123456789" + strings.Repeat("0123456789", 5)
 	for _, row := range []struct {
@@ -280,7 +281,7 @@ func TestReorderBounds(t *testing.T) {
 		{"one record above the bound", Limits{HeldBytes: 9}, 3, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, _ := decode(t, Options{Limits: row.limits}, late(row.at))
+			got, _ := assemble(t, Options{Limits: row.limits}, late(row.at))
 			if !row.lost {
 				require.Empty(t, got.faults)
 				require.Equal(t, want, got.streams[rawFile{connA, record.Downstream}])
@@ -299,7 +300,7 @@ func TestReorderBounds(t *testing.T) {
 	t.Run("the connection that waits longest goes on", func(t *testing.T) {
 		a, b := conversation(connA), conversation(connB)
 		log := []string{a[0], b[0], a[2], b[2], b[3], a[1], b[1], b[4], b[5], a[3], a[4], a[5]}
-		got, _ := decode(t, Options{Limits: Limits{HeldRecords: 2}}, logOf(log))
+		got, _ := assemble(t, Options{Limits: Limits{HeldRecords: 2}}, log)
 		require.Equal(t, []string{
 			"log:3:1" + faultOfA + "record 1 is missing",
 			"log:3:1" + faultOfA + "bytes 0-17 of downstream are missing with the lost records",
@@ -313,7 +314,7 @@ func TestReorderBounds(t *testing.T) {
 func TestWaitBeginsAnew(t *testing.T) {
 	a, b := conversation(connA), conversation(connB)
 	log := []string{a[0], b[0], a[2], a[4], b[2], a[1], b[3], b[4], a[3], a[5], b[5]}
-	got, _ := decode(t, Options{Limits: Limits{HeldRecords: 3}}, logOf(log))
+	got, _ := assemble(t, Options{Limits: Limits{HeldRecords: 3}}, log)
 	require.Equal(t, []string{
 		"log:5:1: connection 9f0c6a1be3d2a417-2b: record 1 is missing",
 		"log:5:1: connection 9f0c6a1be3d2a417-2b: bytes 0-17 of downstream are missing with the lost records",
@@ -331,17 +332,17 @@ func TestOpenConnectionsBound(t *testing.T) {
 		}
 		return log
 	}
-	got, _ := decode(t, Options{Limits: Limits{OpenConnections: 2}}, logOf(interleaved(2)))
+	got, _ := assemble(t, Options{Limits: Limits{OpenConnections: 2}}, interleaved(2))
 	require.Empty(t, got.faults)
 
 	log := []string{conns[0][0], conns[1][0], conns[0][2], conns[0][1], conns[2][0]}
-	got, _ = decode(t, Options{Limits: Limits{OpenConnections: 2}, LossTimeout: 1}, logOf(log))
+	got, _ = assemble(t, Options{Limits: Limits{OpenConnections: 2}, LossTimeout: 1}, log)
 	require.Equal(t, []string{
 		"log:2:1: connection 9f0c6a1be3d2a417-2b: forgotten to make room: too many connections are open",
 	}, got.faults)
 
 	log = []string{conns[0][0], conns[0][2], conns[1][0]}
-	got, _ = decode(t, Options{Limits: Limits{OpenConnections: 1}}, logOf(log))
+	got, _ = assemble(t, Options{Limits: Limits{OpenConnections: 1}}, log)
 	require.Equal(t, []string{
 		"record 1 is missing", "bytes 0-17 of downstream are missing with the lost records",
 		"forgotten to make room: too many connections are open",
@@ -385,7 +386,7 @@ func TestLedger(t *testing.T) {
 			log := []string{r.open(), r.data(record.Downstream, "12345")}
 			r.offsets[0] += row.skip
 			log = append(log, r.data(record.Downstream, "67890"), r.closeWith(row.down, nothing))
-			got, _ := decode(t, Options{}, logOf(log))
+			got, _ := assemble(t, Options{}, log)
 			require.Equal(t, row.want, texts(got.faults))
 			require.Len(t, got.records, 4)
 		})
@@ -397,7 +398,7 @@ func TestLedger(t *testing.T) {
 		log = append(log, r.end(record.Downstream))
 		log = append(log, r.closeWith(
 			record.Ledger{Seen: 6, Kept: 5, Dropped: []record.Drop{{Reason: "budget", Bytes: 1}}}, nothing))
-		got, _ := decode(t, Options{}, logOf(log))
+		got, _ := assemble(t, Options{}, log)
 		require.Equal(t, []string{"the recorder dropped 1 byte of downstream: budget 1"}, texts(got.faults))
 	})
 	t.Run("bytes before the end that follow it", func(t *testing.T) {
@@ -407,7 +408,7 @@ func TestLedger(t *testing.T) {
 		log = append(log, r.end(record.Downstream))
 		r.offsets[0]--
 		log = append(log, r.data(record.Downstream, "6"))
-		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+		got, _ := assemble(t, Options{LossTimeout: 1}, log)
 		require.Equal(t, []string{"record 3 contradicts what was recorded before: skipped"}, texts(got.faults))
 	})
 	t.Run("bytes at the end that follow it", func(t *testing.T) {
@@ -415,7 +416,7 @@ func TestLedger(t *testing.T) {
 		log := []string{r.open(), r.data(record.Downstream, "12345")}
 		r.offsets[0]++
 		log = append(log, r.end(record.Downstream), r.data(record.Downstream, "7"))
-		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+		got, _ := assemble(t, Options{LossTimeout: 1}, log)
 		require.Empty(t, got.faults)
 	})
 	t.Run("end before what was recorded", func(t *testing.T) {
@@ -423,11 +424,11 @@ func TestLedger(t *testing.T) {
 		log := []string{r.open(), r.data(record.Downstream, "12345")}
 		r.offsets[0]--
 		log = append(log, r.end(record.Downstream))
-		got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+		got, _ := assemble(t, Options{LossTimeout: 1}, log)
 		require.Equal(t, []string{"downstream: end record lies before bytes that were recorded"}, texts(got.faults))
 	})
 	t.Run("first record that is not the open record", func(t *testing.T) {
-		got, _ := decode(t, Options{LossTimeout: 1}, newRecorder(connA).data(record.Downstream, "x"))
+		got, _ := assemble(t, Options{LossTimeout: 1}, []string{newRecorder(connA).data(record.Downstream, "x")})
 		require.Equal(t, []string{"record 0 is not its open record"}, texts(got.faults))
 	})
 }
@@ -473,7 +474,7 @@ func TestUnwantedBytes(t *testing.T) {
 			r.offsets[0]++
 			log = append(log, r.data(record.Downstream, "6"), r.closeWith(
 				record.Ledger{Seen: 43, Kept: 3, Dropped: []record.Drop{{Reason: "window_closed", Bytes: 40}}}, everything))
-			got, _ := decode(t, Options{}, logOf(log))
+			got, _ := assemble(t, Options{}, log)
 			require.Equal(t, row.want, texts(got.faults))
 		})
 	}
@@ -518,7 +519,7 @@ func TestUnitOfALogThatBeginsTooLate(t *testing.T) {
 			r.offsets[1] += row.skip
 			log = append(log, r.data(record.Downstream, "789"), r.data(record.Upstream, "abc"))
 			log = append(log, r.closeWith(row.ledger, row.ledger))
-			got, _ := decode(t, Options{}, logOf(log))
+			got, _ := assemble(t, Options{}, log)
 			require.Equal(t, row.want, texts(got.faults))
 			require.Len(t, got.records, len(log))
 		})
@@ -529,7 +530,7 @@ func TestUnitOfALogThatBeginsTooLate(t *testing.T) {
 		log := []string{r.data(record.Downstream, "123456"), r.closeWith(dropped("switch_off"), record.Ledger{
 			Seen: 1, Dropped: []record.Drop{{Reason: "window_closed", Bytes: 1}},
 		})}
-		got, _ := decode(t, Options{}, logOf(log))
+		got, _ := assemble(t, Options{}, log)
 		require.Equal(t, []string{late}, texts(got.faults))
 	})
 }
@@ -544,7 +545,7 @@ func TestGapAfterALoss(t *testing.T) {
 	log = append(log, r.data(record.Downstream, "3"), r.data(record.Upstream, "4"))
 	r.offsets[1]++
 	log = append(log, r.data(record.Upstream, "6"))
-	got, _ := decode(t, Options{LossTimeout: 1}, logOf(log))
+	got, _ := assemble(t, Options{LossTimeout: 1}, log)
 	require.Equal(t, []string{
 		"record 2 is missing",
 		"byte 2 of downstream is not recorded: dropped by the recorder",
@@ -562,79 +563,59 @@ func TestManyLosses(t *testing.T) {
 		log = append(log, r.data(record.Downstream, "x"))
 	}
 	var c collector
-	d := newDecoder(&c, LogOptions{Options: Options{Limits: Limits{HeldRecords: 1}}})
-	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
-	require.Len(t, d.assembler.conns[connA].lost, maxSpans)
-	require.NoError(t, d.Finish())
+	a := NewAssembler(&c, Options{Limits: Limits{HeldRecords: 1}})
+	require.NoError(t, recordLines(log).Read(t.Context(), a))
+	require.Len(t, a.conns[connA].lost, maxSpans)
+	require.NoError(t, a.Finish())
 }
 
-// TestAllocations holds decoding to no allocation for each line, and counts what was written, so that doing nothing
-// fails.
-func TestAllocations(t *testing.T) {
-	dump := string(benchmarkDump(t))
+// TestFilter selects after ordering, so that what is left out is not taken for lost.
+func TestFilter(t *testing.T) {
+	r := newRecorder(connA)
+	log := []string{r.open(), r.data(record.Downstream, "one")}
+	r.header.Window = windowB
+	log = append(log, r.data(record.Downstream, "two"), r.data(record.Downstream, "three"))
+	r.header.Window = windowA
+	log = append(log, r.data(record.Downstream, "four"), r.close())
+	log = append(log, conversation(connB)...)
 	for _, row := range []struct {
-		name   string
-		writer func(w *counter) Writer
-		least  int // bytes that are written
+		name    string
+		filter  Filter
+		records []string
+		stats   Stats
 	}{
-		{"json", func(w *counter) Writer { return NewJSONWriter(w) }, len(dump) / 2},
-		{"text", func(w *counter) Writer { return NewTextWriter(w, true) }, len(dump) * 2},
+		{
+			"window",
+			Filter{Windows: []record.UUID{windowB}},
+			[]string{"9f0c6a1be3d2a417-2a #2 data", "9f0c6a1be3d2a417-2a #3 data"},
+			Stats{Records: 2, Connections: 1, Bytes: [2]uint64{8, 0}},
+		},
+		{
+			"window and connection",
+			Filter{Windows: []record.UUID{windowA}, Conns: []record.ConnID{connA}},
+			[]string{
+				"9f0c6a1be3d2a417-2a #0 open", "9f0c6a1be3d2a417-2a #1 data", "9f0c6a1be3d2a417-2a #4 data",
+				"9f0c6a1be3d2a417-2a #5 close",
+			},
+			Stats{Records: 4, Connections: 1, Bytes: [2]uint64{7, 0}},
+		},
+		{"port", Filter{Ports: []uint16{8081}}, nil, Stats{}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			w := new(counter)
-			var faults failures
-			sink := row.writer(w)
-			d := NewDecoder(sink, LogOptions{})
-			allocations := testing.AllocsPerRun(1, func() {
-				w.n = 0
-				d.assembler = NewAssembler(sink, Options{Reporter: &faults})
-				require.NoError(t, d.Run(t.Context(), strings.NewReader(dump), "log"))
-				require.NoError(t, d.Finish())
-			})
-			require.Less(t, allocations, 512.0, "for 4096 data records")
-			require.Greater(t, w.n, row.least)
-			require.Empty(t, faults)
+			got, stats := assemble(t, Options{Filter: row.filter}, log)
+			require.Empty(t, got.faults)
+			require.Equal(t, row.records, got.records)
+			require.Equal(t, row.stats, stats)
 		})
 	}
-}
+	t.Run("faults", func(t *testing.T) {
+		lossy := append(log[:1:1], log[2:]...)
+		got, stats := assemble(t, Options{Filter: Filter{Conns: []record.ConnID{connB}}}, lossy)
+		require.Empty(t, got.faults)
+		require.Equal(t, wantConversation.stats, stats)
 
-// counter is an io.Writer that counts bytes.
-type counter struct{ n int }
-
-func (c *counter) Write(b []byte) (int, error) {
-	c.n += len(b)
-	return len(b), nil
-}
-
-// FuzzDecode holds that no input makes the decoder panic, hold more than it may, or write what a terminal obeys.
-func FuzzDecode(f *testing.F) {
-	for _, line := range conversation(connA) {
-		f.Add([]byte(line+"\n"), uint8(7))
-		f.Add([]byte(criLine("stderr", "P", line[:40])+"\n"+criLine("stderr", "F", line[40:])+"\n"), uint8(40))
-	}
-	f.Add([]byte(logOf(conversation(connA))), uint8(1))
-	f.Add([]byte(dockerLine("stderr", `\"`)+dockerLine("stderr", "x\n")), uint8(9))
-	f.Add([]byte("[01a20600-4250-801e-ac34-64756d700000][80]1b 5b"), uint8(255))
-	limits := Limits{HeldRecords: 3, HeldBytes: 64, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
-	f.Fuzz(func(t *testing.T, input []byte, size uint8) {
-		var text, json strings.Builder
-		w := NewTextWriter(&text, false)
-		h := &checking{t: t, sinks: []Sink{w, NewJSONWriter(&json)}}
-		d := NewDecoder(h, LogOptions{
-			Options: Options{Limits: limits, Reporter: &h.faults},
-			Layotto: func(window record.UUID, port uint16, payload []byte, _ Place) error {
-				return w.WriteLayotto(window, port, payload)
-			},
-		})
-		h.assembler = d.assembler
-		require.NoError(t, d.Run(t.Context(), &pieces{text: string(input), size: int(size) + 1}, "log"))
-		require.NoError(t, d.Finish())
-		require.Zero(t, d.assembler.heldRecords)
-		require.Zero(t, d.assembler.heldBytes)
-		require.Zero(t, h.open, "every connection that began has its end")
-		for _, out := range []string{text.String(), json.String(), strings.Join(h.faults, "\n")} {
-			require.NotRegexp(t, `[^\n -~]`, out)
-		}
+		got, _ = assemble(t, Options{Filter: Filter{Conns: []record.ConnID{connA}}}, lossy)
+		require.Len(t, got.faults, 3)
 	})
 }
 

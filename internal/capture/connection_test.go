@@ -14,14 +14,13 @@ import (
 func verdicts(t *testing.T, options Options, log []string) []Verdict {
 	t.Helper()
 	var got []Verdict
-	d := NewDecoder(SinkFunc(func(c *Connection) Consumer {
+	_, err := Read(t.Context(), SinkFunc(func(c *Connection) Consumer {
 		return NewConversation(c, 1<<20, func(c *Conversation) error {
 			got = append(got, *c.Verdict)
 			return nil
 		})
-	}), LogOptions{Options: options})
-	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
-	require.NoError(t, d.Finish())
+	}), options, recordLines(log))
+	require.NoError(t, err)
 	return got
 }
 
@@ -240,11 +239,10 @@ func TestVerdictIsTrue(t *testing.T) {
 			lines = without(lines, lost)
 		}
 		var c *Conversation
-		d := NewDecoder(SinkFunc(func(info *Connection) Consumer {
+		_, err := Read(t.Context(), SinkFunc(func(info *Connection) Consumer {
 			return NewConversation(info, 1<<20, func(got *Conversation) error { c = got; return nil })
-		}), LogOptions{})
-		require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(lines)), "log"))
-		require.NoError(t, d.Finish())
+		}), Options{}, recordLines(lines))
+		require.NoError(t, err)
 		if c == nil {
 			require.Empty(t, lines)
 			return
@@ -307,7 +305,7 @@ func TestLateLoss(t *testing.T) {
 			if row.lose {
 				log = without(log, 2)
 			}
-			got, _ := decode(t, Options{}, logOf(log))
+			got, _ := assemble(t, Options{}, log)
 			require.Equal(t, row.want, texts(got.faults))
 			require.Equal(t, row.state, verdicts(t, Options{}, log)[0].State)
 		})
@@ -352,7 +350,7 @@ func TestTLS(t *testing.T) {
 			}
 			log = append(log, r.close())
 			require.Equal(t, row.want, verdicts(t, Options{}, log)[0].TLS)
-			_, stats := decode(t, Options{}, logOf(log))
+			_, stats := assemble(t, Options{}, log)
 			require.Equal(t, row.want, stats.TLS == 1)
 		})
 	}

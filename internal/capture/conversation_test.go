@@ -16,11 +16,10 @@ import (
 func conversationOf(t *testing.T, max int, log []string) *Conversation {
 	t.Helper()
 	var got *Conversation
-	d := NewDecoder(SinkFunc(func(c *Connection) Consumer {
+	_, err := Read(t.Context(), SinkFunc(func(c *Connection) Consumer {
 		return NewConversation(c, max, func(c *Conversation) error { got = c; return nil })
-	}), LogOptions{Options: Options{Limits: Limits{HeldRecords: 1}}})
-	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
-	require.NoError(t, d.Finish())
+	}), Options{Limits: Limits{HeldRecords: 1}}, recordLines(log))
+	require.NoError(t, err)
 	return got
 }
 

@@ -171,7 +171,7 @@ func (d *Decoder) decodeLine(line []byte) error {
 			d.payload = r.Payload
 		}
 		from = start + n
-		d.event = newEvent(&r)
+		d.event = EventOf(&r)
 		if err := d.assembler.Add(&d.event, fingerprintOf(t.bytes[start:from]), t.place(start), d.now); err != nil {
 			return err
 		}
@@ -181,15 +181,6 @@ func (d *Decoder) decodeLine(line []byte) error {
 		return nil
 	}
 	return d.decodeOther(t)
-}
-
-// newEvent returns what a record says.
-func newEvent(r *record.Record) Event {
-	e := Event{Kind: r.Kind, Header: r.Header, Direction: r.Direction, Offset: r.Offset, Payload: r.Payload, Open: r.Open}
-	if r.Close != nil {
-		e.Close = &Close{By: r.Close.By, Ledger: [2]Ledger{r.Close.Downstream, r.Close.Upstream}, HasLedger: true}
-	}
-	return e
 }
 
 // fingerprintOf takes the checksum that a record ends with.

@@ -473,56 +473,6 @@ func TestLayottoLines(t *testing.T) {
 	})
 }
 
-// TestFilter selects after ordering, so that what is left out is not taken for lost.
-func TestFilter(t *testing.T) {
-	r := newRecorder(connA)
-	log := []string{r.open(), r.data(record.Downstream, "one")}
-	r.header.Window = windowB
-	log = append(log, r.data(record.Downstream, "two"), r.data(record.Downstream, "three"))
-	r.header.Window = windowA
-	log = append(log, r.data(record.Downstream, "four"), r.close())
-	log = append(log, conversation(connB)...)
-	for _, row := range []struct {
-		name    string
-		filter  Filter
-		records []string
-		stats   Stats
-	}{
-		{
-			"window",
-			Filter{Windows: []record.UUID{windowB}},
-			[]string{"9f0c6a1be3d2a417-2a #2 data", "9f0c6a1be3d2a417-2a #3 data"},
-			Stats{Records: 2, Connections: 1, Bytes: [2]uint64{8, 0}},
-		},
-		{
-			"window and connection",
-			Filter{Windows: []record.UUID{windowA}, Conns: []record.ConnID{connA}},
-			[]string{
-				"9f0c6a1be3d2a417-2a #0 open", "9f0c6a1be3d2a417-2a #1 data", "9f0c6a1be3d2a417-2a #4 data",
-				"9f0c6a1be3d2a417-2a #5 close",
-			},
-			Stats{Records: 4, Connections: 1, Bytes: [2]uint64{7, 0}},
-		},
-		{"port", Filter{Ports: []uint16{8081}}, nil, Stats{}},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			got, stats := decode(t, Options{Filter: row.filter}, logOf(log))
-			require.Empty(t, got.faults)
-			require.Equal(t, row.records, got.records)
-			require.Equal(t, row.stats, stats)
-		})
-	}
-	t.Run("faults", func(t *testing.T) {
-		lossy := logOf(append(log[:1:1], log[2:]...))
-		got, stats := decode(t, Options{Filter: Filter{Conns: []record.ConnID{connB}}}, lossy)
-		require.Empty(t, got.faults)
-		require.Equal(t, wantConversation.stats, stats)
-
-		got, _ = decode(t, Options{Filter: Filter{Conns: []record.ConnID{connA}}}, lossy)
-		require.Len(t, got.faults, 3)
-	})
-}
-
 // TestLiveInput holds that records show at once, and that a missing one does not stop those behind it for long.
 func TestLiveInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -639,5 +589,75 @@ func TestRunEnds(t *testing.T) {
 	t.Run("when the handler fails", func(t *testing.T) {
 		d := newDecoder(&collector{fail: errDisk}, LogOptions{})
 		require.Equal(t, errDisk, d.Run(context.Background(), strings.NewReader(logOf(conversation(connA))), "log"))
+	})
+}
+
+// TestAllocations holds decoding to no allocation for each line, and counts what was written, so that doing nothing
+// fails.
+func TestAllocations(t *testing.T) {
+	dump := string(benchmarkDump(t))
+	for _, row := range []struct {
+		name   string
+		writer func(w *counter) Writer
+		least  int // bytes that are written
+	}{
+		{"json", func(w *counter) Writer { return NewJSONWriter(w) }, len(dump) / 2},
+		{"text", func(w *counter) Writer { return NewTextWriter(w, true) }, len(dump) * 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := new(counter)
+			var faults failures
+			sink := row.writer(w)
+			d := NewDecoder(sink, LogOptions{})
+			allocations := testing.AllocsPerRun(1, func() {
+				w.n = 0
+				d.assembler = NewAssembler(sink, Options{Reporter: &faults})
+				require.NoError(t, d.Run(t.Context(), strings.NewReader(dump), "log"))
+				require.NoError(t, d.Finish())
+			})
+			require.Less(t, allocations, 512.0, "for 4096 data records")
+			require.Greater(t, w.n, row.least)
+			require.Empty(t, faults)
+		})
+	}
+}
+
+// counter is an io.Writer that counts bytes.
+type counter struct{ n int }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.n += len(b)
+	return len(b), nil
+}
+
+// FuzzDecode holds that no input makes the decoder panic, hold more than it may, or write what a terminal obeys.
+func FuzzDecode(f *testing.F) {
+	for _, line := range conversation(connA) {
+		f.Add([]byte(line+"\n"), uint8(7))
+		f.Add([]byte(criLine("stderr", "P", line[:40])+"\n"+criLine("stderr", "F", line[40:])+"\n"), uint8(40))
+	}
+	f.Add([]byte(logOf(conversation(connA))), uint8(1))
+	f.Add([]byte(dockerLine("stderr", `\"`)+dockerLine("stderr", "x\n")), uint8(9))
+	f.Add([]byte("[01a20600-4250-801e-ac34-64756d700000][80]1b 5b"), uint8(255))
+	limits := Limits{HeldRecords: 3, HeldBytes: 64, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
+	f.Fuzz(func(t *testing.T, input []byte, size uint8) {
+		var text, json strings.Builder
+		w := NewTextWriter(&text, false)
+		h := &checking{t: t, sinks: []Sink{w, NewJSONWriter(&json)}}
+		d := NewDecoder(h, LogOptions{
+			Options: Options{Limits: limits, Reporter: &h.faults},
+			Layotto: func(window record.UUID, port uint16, payload []byte, _ Place) error {
+				return w.WriteLayotto(window, port, payload)
+			},
+		})
+		h.assembler = d.assembler
+		require.NoError(t, d.Run(t.Context(), &pieces{text: string(input), size: int(size) + 1}, "log"))
+		require.NoError(t, d.Finish())
+		require.Zero(t, d.assembler.heldRecords)
+		require.Zero(t, d.assembler.heldBytes)
+		require.Zero(t, h.open, "every connection that began has its end")
+		for _, out := range []string{text.String(), json.String(), strings.Join(h.faults, "\n")} {
+			require.NotRegexp(t, `[^\n -~]`, out)
+		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -177,6 +178,39 @@ func decode(t *testing.T, options Options, input string) (*collector, Stats) {
 	require.NoError(t, d.Finish())
 	c.layottoLines = d.LayottoLines()
 	return &c, d.Stats()
+}
+
+// recordLines is a Source of records, one a line and nothing around it.
+type recordLines []string
+
+func (s recordLines) Read(_ context.Context, a *Assembler) error {
+	input := Name("log")
+	for i, line := range s {
+		r, n, err := record.Parse([]byte(line), nil)
+		if err != nil || n != len(line) {
+			return fmt.Errorf("line %d: %w", i+1, err)
+		}
+		event := EventOf(&r)
+		print := Fingerprint{}
+		print.Length = n
+		for _, c := range []byte(line[n-8:]) {
+			print.Sum = print.Sum<<8 | uint64(c)
+		}
+		if err := a.Add(&event, print, Place{Input: input, Number: int64(i + 1), Column: 1}, time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assemble returns what comes of records.
+func assemble(t *testing.T, options Options, lines []string) (*collector, Stats) {
+	t.Helper()
+	var c collector
+	options.Reporter = reports{&c}
+	stats, err := Read(t.Context(), &c, options, recordLines(lines))
+	require.NoError(t, err)
+	return &c, stats
 }
 
 // pieces is an io.Reader that returns size bytes at a time.

@@ -57,6 +57,15 @@ type Event struct {
 	Close     *Close // is not changed any more and may be kept
 }
 
+// EventOf returns what a record says. It shares the record's Payload and Open.
+func EventOf(r *record.Record) Event {
+	e := Event{Kind: r.Kind, Header: r.Header, Direction: r.Direction, Offset: r.Offset, Payload: r.Payload, Open: r.Open}
+	if r.Close != nil {
+		e.Close = &Close{By: r.Close.By, Ledger: [2]Ledger{r.Close.Downstream, r.Close.Upstream}, HasLedger: true}
+	}
+	return e
+}
+
 // Fingerprint tells whether two events with the same connection and number are the same one. Sources that read an
 // event twice give the same Fingerprint.
 type Fingerprint struct {

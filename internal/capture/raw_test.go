@@ -18,9 +18,8 @@ func decodeRaw(t *testing.T, dir string, maxOpen int, log []string) {
 	w, err := NewRawWriter(dir, false)
 	require.NoError(t, err)
 	w.max = maxOpen
-	d := NewDecoder(w, LogOptions{})
-	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
-	require.NoError(t, d.Finish())
+	_, err = Read(t.Context(), w, Options{}, recordLines(log))
+	require.NoError(t, err)
 	require.LessOrEqual(t, w.order.Len(), maxOpen)
 	require.Len(t, w.open, w.order.Len())
 	require.NoError(t, w.Close())
@@ -89,9 +88,8 @@ func TestRawWithMoreConnectionsThanFiles(t *testing.T) {
 func TestRawClosesFilesWithTheirConnection(t *testing.T) {
 	w, err := NewRawWriter(t.TempDir(), false)
 	require.NoError(t, err)
-	d := NewDecoder(w, LogOptions{})
-	log := append(conversation(connA), conversation(connB)[:2]...)
-	require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
+	a := NewAssembler(w, Options{})
+	require.NoError(t, recordLines(append(conversation(connA), conversation(connB)[:2]...)).Read(t.Context(), a))
 	require.Len(t, w.open, 1)
 	require.NoError(t, w.Close())
 }
@@ -120,9 +118,8 @@ func TestRawLength(t *testing.T) {
 			log = append(log, r.data(record.Downstream, "abc"), r.data(record.Upstream, "5678"))
 			log = append(log, conversation(connA)...)
 			var faults failures
-			d := NewDecoder(w, LogOptions{Options: Options{LossTimeout: 1, Reporter: &faults}})
-			require.NoError(t, d.Run(t.Context(), strings.NewReader(logOf(log)), "log"))
-			require.NoError(t, d.Finish())
+			stats, err := Read(t.Context(), w, Options{LossTimeout: 1, Reporter: &faults}, recordLines(log))
+			require.NoError(t, err)
 			require.NoError(t, w.Close())
 
 			want := []string{fmt.Sprintf("bytes 4-%d of downstream are not recorded: dropped by the recorder", row.offset-1)}
@@ -131,7 +128,7 @@ func TestRawLength(t *testing.T) {
 				want, length = append(want, fmt.Sprintf(beyond, row.offset)), 4
 			}
 			require.Equal(t, want, texts(faults))
-			require.Equal(t, uint64(len(want)), d.Stats().Faults)
+			require.Equal(t, uint64(len(want)), stats.Faults)
 			info, err := os.Stat(filepath.Join(dir, "9f0c6a1be3d2a417-2b.downstream"))
 			require.NoError(t, err)
 			require.Equal(t, length, info.Size())
