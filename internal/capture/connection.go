@@ -22,7 +22,8 @@ type State uint8
 const (
 	// Whole means every byte that passed in either direction, from the connection's begin to its close.
 	Whole State = iota
-	// Unfinished means every byte so far: the connection was still open at the end of the input.
+	// Unfinished means that no byte is known to be missing so far: the connection was still open at the end of the input.
+	// That the recorder dropped bytes after a direction's last event does not show yet.
 	Unfinished
 	// Prefix means every byte from the begin up to a place after which something is missing or not certain.
 	Prefix
@@ -36,7 +37,8 @@ type Verdict struct {
 	Cause *Fault // what ends a Prefix or made the connection Broken; nil for the other states
 
 	// UptoSeq and Upto bound what is certain: all events with a lower Seq are there, and they hold the first Upto bytes
-	// of each direction's stream.
+	// of each direction's stream. Without a close event, one direction's bytes may follow bytes of the other that were
+	// dropped, as only the ledger tells of those that no event follows.
 	UptoSeq uint64
 	Upto    [2]uint64
 
