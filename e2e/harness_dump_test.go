@@ -234,3 +234,15 @@ func ledger(seen, kept uint64, reason strategy.Reason) record.Ledger {
 	}
 	return l
 }
+
+// joined returns the recorded bytes as pieces of a size that the recorded bytes do not cross, each with its offset.
+func (s *stream) joined(size uint64) (pieces []chunk) {
+	for _, c := range s.chunks {
+		if last := len(pieces) - 1; last >= 0 && c.offset%size != 0 && c.offset == pieces[last].offset+uint64(len(pieces[last].data)) {
+			pieces[last].data = append(pieces[last].data, c.data...)
+			continue
+		}
+		pieces = append(pieces, chunk{c.offset, bytes.Clone(c.data)})
+	}
+	return pieces
+}

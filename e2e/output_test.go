@@ -129,37 +129,6 @@ func TestMetrics(t *testing.T) {
 // samplePattern is a sample in Prometheus' text format.
 var samplePattern = regexp.MustCompile(`(?m)^(\w+)(?:\{\})? (\d+)$`)
 
-// TestLogLevel hides and shows the level at which records are logged.
-func TestLogLevel(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, s subject) {
-		service := startService(t, echo)
-		p := startAt(t, s, newConfig(t, service.address(), plugins{
-			listenerName: pluginConfig(openStrategy(t), `{"directions": ["downstream", "upstream"]}`, `{}`),
-		}), "warning")
-		payload := randomBytes(1, 10_000)
-		hidden := dial(t, p.address(listenerName))
-		hidden.exchange(payload)
-		p.waitForMetric("l4dump_bytes_dropped_log_level_total", 20_000)
-		p.waitForMetric("l4dump_off_log_level", 1)
-		require.Zero(t, p.metrics()["l4dump_lines_total"])
-		require.Zero(t, p.dump().records)
-
-		p.post("/logging?wasm=info")
-		p.waitForMetric("l4dump_off_log_level", 0)
-		seen := uint64(10_000)
-		waitFor(t, "a record", func() bool {
-			hidden.exchange(payload)
-			seen += 10_000
-			return p.dump().records > 0
-		})
-		hidden.finish()
-		c := p.waitForCloses(1).of(t, hidden.source())
-		require.Equal(t, ledger(seen, c.streams[record.Downstream].kept(), strategy.LogLevel), c.closed.Downstream)
-		require.Equal(t, ledger(seen, c.streams[record.Upstream].kept(), strategy.LogLevel), c.closed.Upstream)
-	})
-}
-
 // layottoLine is a log line in Layotto's format: the window, the port and the bytes, and nothing after them.
 var layottoLine = regexp.MustCompile(
 	`^\[[^]]+\]\[\d+\]\[info\]\[wasm\] \[[^]]+\] wasm log l4dump l4dump l4dump-v1: \[([0-9a-f-]{36})\]\[(\d+)\]([0-9a-f]{2}(?: [0-9a-f]{2})*)$`)
