@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -46,16 +47,24 @@ type proxy struct {
 // start starts a subject and waits until it is ready. It is stopped when the test ends.
 func start(t *testing.T, s subject, c *config) *proxy {
 	t.Helper()
-	return startAt(t, s, c, "info")
+	return startWith(t, s, c, options{})
 }
 
-// startAt is start with a log level for what plugins say.
-func startAt(t *testing.T, s subject, c *config, wasmLevel string) *proxy {
+// options are what a scenario may change about how a subject is started.
+type options struct {
+	wasmLevel string   // log level of what plugins say, "info" if empty
+	args      []string // added to the subject's
+	stderr    *os.File // instead of the file that is read as its log
+	log       string   // path of the file that is read as its log, if args make the subject write it
+}
+
+// startWith is start with options.
+func startWith(t *testing.T, s subject, c *config, o options) *proxy {
 	t.Helper()
 	dir := t.TempDir()
 	l := launch{
-		config: filepath.Join(dir, "envoy.json"), log: filepath.Join(dir, "log"), admin: filepath.Join(dir, "admin"),
-		wasmLevel: wasmLevel,
+		config: filepath.Join(dir, "envoy.json"), log: cmp.Or(o.log, filepath.Join(dir, "log")), admin: filepath.Join(dir, "admin"),
+		wasmLevel: cmp.Or(o.wasmLevel, "info"),
 	}
 	writeJSON(t, l.config, c.bootstrap)
 	p := &proxy{t: t, exited: make(chan struct{}), log: l.log}
@@ -63,8 +72,11 @@ func startAt(t *testing.T, s subject, c *config, wasmLevel string) *proxy {
 	require.NoError(t, err)
 	defer log.Close()
 	p.reader = newReader(t, p.log)
-	p.cmd = exec.Command(s.binary, s.args(l)...)
+	p.cmd = exec.Command(s.binary, append(s.args(l), o.args...)...)
 	p.cmd.Stderr = log
+	if o.stderr != nil {
+		p.cmd.Stderr = o.stderr
+	}
 	require.NoError(t, p.cmd.Start())
 	go func() {
 		_ = p.cmd.Wait() // the exit code is in cmd.ProcessState

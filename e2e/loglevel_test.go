@@ -14,9 +14,9 @@ func TestLogLevel(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s subject) {
 		service := startService(t, echo)
-		p := startAt(t, s, newConfig(t, service.address(), plugins{
+		p := startWith(t, s, newConfig(t, service.address(), plugins{
 			listenerName: pluginConfig(openStrategy(t), `{"directions": ["downstream", "upstream"]}`, `{}`),
-		}), "warning")
+		}), options{wasmLevel: "warning"})
 		payload := randomBytes(1, 10_000)
 		hidden := dial(t, p.address(listenerName))
 		hidden.exchange(payload)

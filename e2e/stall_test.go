@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stalledBytes are so many that their records fill any pipe.
+const stalledBytes = 1 << 20
+
+// startExchange starts to send a payload, and returns what comes of it: an error, or nil when it has come back.
+func startExchange(c *client, payload []byte) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- exchange(c.TCPConn, payload) }()
+	return done
+}
+
+// TestStalledLog lets the reader of the proxy's standard error stand still. Envoy stalls the worker that logs, with all
+// its connections, until the reader reads again; then nothing is lost.
+func TestStalledLog(t *testing.T) {
+	t.Parallel()
+	onEnvoys(t, func(t *testing.T, s subject) {
+		service := startService(t, echo)
+		c := newConfig(t, service.address(), plugins{listenerName: pluginConfig(openStrategy(t), everything, `{}`)})
+		pipe := newLogPipe(t)
+		p := startWith(t, s.with(1), c, options{stderr: pipe.write, log: pipe.log})
+		busy, other := dial(t, p.address(listenerName)), dial(t, p.address(listenerName))
+		busy.exchange([]byte("before"))
+		other.exchange([]byte("before"))
+
+		pipe.stall()
+		payload := randomBytes(1, stalledBytes)
+		done := startExchange(busy, payload)
+		waitFor(t, "the worker to wait for the log's reader", func() bool { return pipe.full() && p.waitsForPipe() })
+		alsoDone := startExchange(other, []byte("after"))
+		select {
+		case err := <-done:
+			require.Fail(t, "the connection does not stall", "%v", err)
+		case err := <-alsoDone:
+			require.Fail(t, "the worker's other connection does not stall", "%v", err)
+		default:
+		}
+		require.True(t, pipe.full() && p.waitsForPipe(), "still")
+
+		pipe.resume()
+		require.NoError(t, <-done)
+		require.NoError(t, <-alsoDone)
+		busy.finish()
+		other.finish()
+		d := p.waitForCloses(2)
+		long := digestOf(append([]byte("before"), payload...))
+		requireWhole(t, d.of(t, busy.source()), talk{sent: long, received: long})
+		short := digestOf([]byte("beforeafter"))
+		requireWhole(t, d.of(t, other.source()), talk{sent: short, received: short})
+	})
+}
+
+// TestStalledLogDoesNotStall has what Envoy writes with --log-path, and what the engine writes, not depend on whoever
+// reads standard error.
+func TestStalledLogDoesNotStall(t *testing.T) {
+	t.Parallel()
+	onEnvoys(t, func(t *testing.T, s subject) {
+		service := startService(t, echo)
+		c := newConfig(t, service.address(), plugins{listenerName: pluginConfig(openStrategy(t), everything, `{}`)})
+		pipe := newLogPipe(t)
+		log := filepath.Join(t.TempDir(), "envoy.log")
+		p := startWith(t, s.with(1), c, options{stderr: pipe.write, log: log, args: []string{"--log-path", log}})
+		pipe.stall()
+		defer pipe.resume() // the pipe's end waits for it
+		client := dial(t, p.address(listenerName))
+		payload := randomBytes(1, stalledBytes)
+		client.exchange(payload)
+		client.finish()
+		all := digestOf(payload)
+		requireWhole(t, p.waitForCloses(1).of(t, client.source()), talk{sent: all, received: all})
+	})
+}
