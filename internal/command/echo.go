@@ -2,16 +2,18 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
+
+	"l4dump/internal/accept"
 )
 
-// echoService sends back what each connection gets, and its end too.
+// echoService sends back what each connection gets, its end included.
 type echoService struct {
 	listener net.Listener
+	stop     chan struct{}
 	serving  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -24,29 +26,20 @@ func listenEcho(address string) (*echoService, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the echo service: %w", err)
 	}
-	e := &echoService{listener: listener, open: make(map[net.Conn]struct{})}
-	e.serving.Go(e.accept)
+	e := &echoService{listener: listener, stop: make(chan struct{}), open: make(map[net.Conn]struct{})}
+	e.serving.Go(func() { accept.Loop(listener, e.stop, e.begin, func(error) {}) })
 	return e, nil
 }
 
-func (e *echoService) accept() {
-	for {
-		conn, err := e.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			continue
-		}
-		e.mu.Lock()
-		if e.closed {
-			_ = conn.Close()
-		} else {
-			e.open[conn] = struct{}{}
-			e.serving.Go(func() { e.serve(conn) })
-		}
-		e.mu.Unlock()
+func (e *echoService) begin(conn net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		_ = conn.Close()
+		return
 	}
+	e.open[conn] = struct{}{}
+	e.serving.Go(func() { e.serve(conn) })
 }
 
 func (e *echoService) serve(conn net.Conn) {
@@ -61,6 +54,7 @@ func (e *echoService) serve(conn net.Conn) {
 // close ends all connections and returns when they have ended.
 func (e *echoService) close() {
 	_ = e.listener.Close()
+	close(e.stop)
 	e.mu.Lock()
 	e.closed = true
 	for conn := range e.open {

@@ -50,7 +50,7 @@ func TestRunRefusals(t *testing.T) {
 		{"faults", []string{"-c", faulty, "--format", "log"}, 1, "l4dump: read " + faulty + `:
 foo: unknown field
 static_resources.secrets: not supported by the embedded engine; use Envoy
-static_resources.listeners: want at least one listener
+static_resources.listeners: want at least one listener: none is not supported by the embedded engine; use Envoy
 `},
 		{"echo address", []string{"--echo", "nowhere", "--format", "log"}, 1, "l4dump: start the echo service: listen tcp: address nowhere: missing port in address\n"},
 		{"no Envoy", []string{"--envoy", dir + "/none", "--format", "log"}, 1, "l4dump: start Envoy: fork/exec " + dir + "/none: no such file or directory\n"},

@@ -23,6 +23,7 @@ import (
 
 	"l4dump/internal/envoyapi"
 	"l4dump/internal/host"
+	"l4dump/internal/origin"
 )
 
 // admin is the administration interface: the part of Envoy's that people and the sidecar use.
@@ -48,7 +49,7 @@ func (s *Server) listenAdmin() (*admin, error) {
 	mux.HandleFunc("GET /config_dump", a.configDump)
 	mux.HandleFunc("POST /logging", a.logging)
 	mux.HandleFunc("POST /quitquitquit", a.quit)
-	a.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	a.http = &http.Server{Handler: origin.Guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	return a, nil
 }
 

@@ -7,18 +7,18 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
-	"time"
 
+	"l4dump/internal/accept"
 	"l4dump/internal/host"
 )
 
-// listener accepts the connections of one address and deals them out to the workers in turn.
+// listener accepts the connections of one address and assigns them to the workers in turn.
 type listener struct {
 	server     *Server
 	config     *listenerConfig
 	extensions []*extension
 	cluster    *cluster
-	socket     *net.TCPListener
+	socket     net.Listener
 	buffers    *buffers
 	next       atomic.Uint32
 
@@ -35,7 +35,7 @@ func (s *Server) listen(config *listenerConfig) (*listener, error) {
 	}
 	scope, tcp := s.stats.listener(config.statPrefix), s.stats.tcp(config.tcp.statPrefix)
 	l := &listener{
-		server: s, config: config, cluster: s.clusters[config.tcp.cluster], buffers: newBuffers(config.bufferSize), socket: socket.(*net.TCPListener),
+		server: s, config: config, cluster: s.clusters[config.tcp.cluster], buffers: newBuffers(config.bufferSize), socket: socket,
 		total:         scope.counter("downstream_cx_total"),
 		active:        scope.gauge("downstream_cx_active"),
 		destroyed:     scope.counter("downstream_cx_destroy"),
@@ -57,26 +57,10 @@ func listenError(err error, address, what, path, file string) error {
 
 // serve accepts until the socket is closed.
 func (l *listener) serve() {
-	const maxPause = time.Second
-	pause := 5 * time.Millisecond
-	for {
-		socket, err := l.socket.AcceptTCP()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			// Out of file descriptors, most likely: the connections that end make room.
-			l.server.log.Printf(host.LevelError, "conn_handler", "internal/proxy/listener.go", "accept on %s: %v", l.config.address, err)
-			select {
-			case <-l.server.stopping:
-				return
-			case <-time.After(pause):
-			}
-			pause = min(2*pause, maxPause)
-			continue
-		}
-		pause = 5 * time.Millisecond
+	accept.Loop(l.socket, l.server.stopping, func(socket net.Conn) {
 		worker := int(l.next.Add(1)-1) % l.server.options.Concurrency
-		l.server.connections.Go(func() { l.handle(socket, worker) })
-	}
+		l.server.connections.Go(func() { l.handle(socket.(*net.TCPConn), worker) })
+	}, func(err error) {
+		l.server.log.Printf(host.LevelError, "conn_handler", "internal/proxy/listener.go", "accept on %s: %v", l.config.address, err)
+	})
 }

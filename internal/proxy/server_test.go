@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -362,5 +363,28 @@ func TestHTTPCallAfterTheServerClosed(t *testing.T) {
 func TestMetricName(t *testing.T) {
 	for name, want := range map[string]string{"a.b-c": "a_b_c", "9lives": "_9lives", "": "_", "ok_1:x": "ok_1:x"} {
 		require.Equal(t, want, metricName(name))
+	}
+}
+
+// A page in a browser can reach the administration interface, but not use it.
+func TestAdminRefusesPages(t *testing.T) {
+	s := newTestFile(serve(t, echo)).start(t, nil)
+	url := "http://" + s.AdminAddr().String() + "/quitquitquit"
+	for _, change := range []func(*http.Request){
+		func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") },
+		func(r *http.Request) { r.Host = "evil.example" },
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, http.NoBody)
+		require.NoError(t, err)
+		change(request)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusForbidden, response.StatusCode)
+	}
+	select {
+	case <-s.Stopping():
+		require.Fail(t, "a page stopped the server")
+	default:
 	}
 }

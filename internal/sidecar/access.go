@@ -8,9 +8,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
+
+	"l4dump/internal/origin"
 )
 
 // The bounds of a bearer token.
@@ -109,22 +110,13 @@ func (s *Server) guard(e Endpoint, a access, handler http.Handler) http.Handler 
 // refuseBrowser refuses requests that a page in a browser on this machine may have made: with an Origin header, or, if
 // a name that an attacker owns could be made to resolve to this address, with a host that is not an address.
 func refuseBrowser(e Endpoint, r *http.Request) *Problem {
-	if r.Header.Get("Origin") != "" {
+	if origin.FromPage(r) {
 		return newProblem(http.StatusForbidden, ReasonCrossOrigin, "requests with an Origin header are refused")
 	}
-	if e.Network == "tcp" && !e.TLS && !isAddress(r.Host) {
+	if e.Network == "tcp" && !e.TLS && !origin.IsAddress(r.Host) {
 		return newProblem(http.StatusForbidden, ReasonHost, "want an IP address or localhost as the host")
 	}
 	return nil
-}
-
-// isAddress reports whether host, with or without a port, is an IP address or localhost.
-func isAddress(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host) != nil
 }
 
 // check compares the bearer token if one is required: with TLS for everything but health, on loopback for what
