@@ -10,7 +10,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -152,7 +151,7 @@ func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*sidecarPro
 	if err != nil {
 		return nil, usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\n        "))}
 	}
-	f.options.Usage = &usageSource{sampler: sampler, log: logger}
+	f.options.Usage = usageSource{sampler}
 	f.options.Logger = logger
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -228,13 +227,22 @@ func (f *sidecarFlags) sampler(logger *slog.Logger) (*usage.Sampler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return usage.NewSampler(reader, usage.SamplerOptions{Interval: f.options.SampleInterval, Changed: func(err error) {
-		if err != nil {
-			logger.Error("cannot measure usage; nothing is recorded without it", "error", err)
-		} else {
-			logger.Info("usage is measured")
-		}
-	}})
+	return usage.NewSampler(reader, usage.SamplerOptions{
+		Interval: f.options.SampleInterval,
+		Changed:  func(r usage.Reading, err error) { logMeasured(logger, r, err) },
+	})
+}
+
+// logMeasured says what is measured and what cannot be: to measure the node alone may not be what was meant.
+func logMeasured(logger *slog.Logger, r usage.Reading, err error) {
+	switch {
+	case err != nil:
+		logger.Error("cannot measure usage; nothing is recorded without it", "error", err)
+	case r.Note != "":
+		logger.Warn("usage is measured in part", "scope", r.Scope, "note", r.Note)
+	default:
+		logger.Info("usage is measured", "scope", r.Scope)
+	}
 }
 
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
@@ -257,39 +265,15 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 }
 
 // usageSource is a sampler as the sidecar sees it.
-type usageSource struct {
-	sampler *usage.Sampler
-	log     *slog.Logger
+type usageSource struct{ sampler *usage.Sampler }
 
-	mu   sync.Mutex
-	said string // the scope and the note that were logged last
-}
-
-// Latest returns the last reading. It logs what is measured and what cannot be, at first and when that changes: to
-// measure the node alone may not be what was meant.
-func (u *usageSource) Latest() (sidecar.Measurement, bool) {
+// Latest returns the last reading.
+func (u usageSource) Latest() (sidecar.Measurement, bool) {
 	reading, ok := u.sampler.Latest()
 	if !ok {
 		return sidecar.Measurement{}, false
 	}
-	u.say(reading)
 	return sidecar.Measurement{CPU: figureOf(reading.CPU), Memory: figureOf(reading.Memory), Note: reading.Note}, true
-}
-
-// say logs the scope and the note of a reading if they are not those of the last one.
-func (u *usageSource) say(reading usage.Reading) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	said := string(reading.Scope) + " " + reading.Note
-	if said == u.said {
-		return
-	}
-	u.said = said
-	level := slog.LevelInfo
-	if reading.Note != "" {
-		level = slog.LevelWarn
-	}
-	u.log.Log(context.Background(), level, "usage is measured", "scope", reading.Scope, "note", reading.Note)
 }
 
 func figureOf(f usage.Figure) sidecar.Figure {

@@ -20,16 +20,17 @@ type Source interface {
 type SamplerOptions struct {
 	// Interval is the time between two readings, DefaultInterval if 0; MinInterval or more.
 	Interval time.Duration
-	// Changed is called in Run's goroutine when reading begins to fail, fails for another reason, or works again (nil).
-	// ErrNoInterval alone is no failure: the next reading can succeed. It may be nil.
-	Changed func(error)
+	// Changed is called in Run's goroutine with the first result and when the result is another one: the error is
+	// another one, or nil and another scope is measured, or the Reading's note is another one. ErrNoInterval is no result:
+	// the next reading can succeed. It may be nil.
+	Changed func(Reading, error)
 }
 
 // Sampler reads usage in the background, so that asking for it costs nothing and a slow file delays no caller.
 type Sampler struct {
 	source   Source
 	interval time.Duration
-	changed  func(error)
+	changed  func(Reading, error)
 	latest   atomic.Pointer[Reading] // the last reading that succeeded; nil before the first
 }
 
@@ -42,7 +43,7 @@ func NewSampler(source Source, o SamplerOptions) (*Sampler, error) {
 		return nil, fmt.Errorf("read sample interval: want %v or more, got %v", MinInterval, o.Interval)
 	}
 	if o.Changed == nil {
-		o.Changed = func(error) {}
+		o.Changed = func(Reading, error) {}
 	}
 	return &Sampler{source: source, interval: o.Interval, changed: o.Changed}, nil
 }
@@ -61,9 +62,9 @@ func (s *Sampler) Run(ctx context.Context) {
 			s.latest.Store(&reading)
 		}
 		if !errors.Is(err, ErrNoInterval) {
-			if text := errorText(err); text != reported {
+			if text := resultText(reading, err); text != reported {
 				reported = text
-				s.changed(err)
+				s.changed(reading, err)
 			}
 		}
 		select {
@@ -84,10 +85,10 @@ func (s *Sampler) Latest() (Reading, bool) {
 	return *latest, true
 }
 
-// errorText returns the text of err, empty for nil.
-func errorText(err error) string {
-	if err == nil {
-		return ""
+// resultText tells results apart, as far as they are reported.
+func resultText(r Reading, err error) string {
+	if err != nil {
+		return "error: " + err.Error()
 	}
-	return err.Error()
+	return "scope " + string(r.Scope) + ": " + r.Note
 }

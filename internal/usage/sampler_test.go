@@ -18,18 +18,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // script is a Source that returns one result after the other, and the last again and again.
 type script struct {
-	results []error // nil is a reading
+	results []error // nil is a reading, note one with a note
 	reads   atomic.Int64
 }
 
 func (s *script) Read(context.Context) (Reading, error) {
 	n := int(s.reads.Add(1))
-	if err := s.results[min(n, len(s.results))-1]; err != nil {
+	err := s.results[min(n, len(s.results))-1]
+	var said note
+	if err != nil && !errors.As(err, &said) {
 		return Reading{}, err
 	}
 	f := Figure{Percent: float64(n), Source: "script", Taken: time.Now()}
-	return Reading{CPU: f, Memory: f}, nil
+	return Reading{CPU: f, Memory: f, Note: string(said)}, nil
 }
+
+// note is the note of a reading, among a script's results.
+type note string
+
+func (n note) Error() string { return string(n) }
 
 // startSampler runs a sampler in a synctest bubble until the test ends.
 func startSampler(t *testing.T, source Source, o SamplerOptions) *Sampler {
@@ -105,29 +112,36 @@ func TestSamplerKeepsReadingThatAges(t *testing.T) {
 }
 
 func TestSamplerReportsChanges(t *testing.T) {
-	one, other := errors.New("one"), errors.New("other")
+	one, other, note := errors.New("one"), errors.New("other"), note("note")
 	tests := []struct {
 		name    string
 		results []error
-		want    []error
+		want    []string // errors, and notes in brackets
 	}{
-		{name: "good", results: []error{nil, nil}},
-		{name: "first sample", results: []error{ErrNoInterval, nil, ErrNoInterval, nil}},
-		{name: "failing", results: []error{nil, one, one, one}, want: []error{one}},
-		{name: "failing at once", results: []error{one, one, nil, nil}, want: []error{one, nil}},
-		{name: "another reason", results: []error{one, other, other, one}, want: []error{one, other, one}},
+		{name: "good", results: []error{nil, nil}, want: []string{"()"}},
+		{name: "first sample", results: []error{ErrNoInterval, nil, ErrNoInterval, nil}, want: []string{"()"}},
+		{name: "failing", results: []error{nil, one, one, one}, want: []string{"()", "one"}},
+		{name: "failing at once", results: []error{one, one, nil, nil}, want: []string{"one", "()"}},
+		{name: "another reason", results: []error{one, other, other, one}, want: []string{"one", "other", "one"}},
 		{
 			name:    "no interval between",
 			results: []error{nil, one, ErrNoInterval, one, fmt.Errorf("again: %w", ErrNoInterval), nil},
-			want:    []error{one, nil},
+			want:    []string{"()", "one", "()"},
 		},
+		{name: "a note", results: []error{nil, note, note, nil}, want: []string{"()", "(note)", "()"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var got []error
+				var got []string
 				startSampler(t, &script{results: tt.results}, SamplerOptions{
-					Changed: func(err error) { got = append(got, err) },
+					Changed: func(r Reading, err error) {
+						if err != nil {
+							got = append(got, err.Error())
+							return
+						}
+						got = append(got, "("+r.Note+")")
+					},
 				})
 				time.Sleep(time.Duration(len(tt.results)) * DefaultInterval)
 				synctest.Wait()
@@ -168,7 +182,7 @@ func TestSamplerStops(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		s, err := NewSampler(&script{results: []error{context.Canceled}}, SamplerOptions{
-			Changed: func(err error) { t.Errorf("reported %v: the end is no failure", err) },
+			Changed: func(_ Reading, err error) { t.Errorf("reported %v: the end is no failure", err) },
 		})
 		require.NoError(t, err)
 		s.Run(ctx)
