@@ -143,8 +143,9 @@ func checksum(text, payload []byte) uint32 {
 	return uint32(xxh64(payload, xxh64(text, 0)))
 }
 
-// appendText appends key and text, cut to room bytes; nothing if text is empty. Every byte but letters, digits and "-._:/@" becomes
-// %XX: a text from the network can neither break a line nor forge a field, and JSON logs need no further escaping.
+// appendText appends key and text, cut to room bytes; nothing if text is empty. Every byte but letters, digits and
+// "-._:/@" becomes %XX: a text from the network can neither break a line nor forge a field, and JSON logs need no further
+// escaping.
 func appendText(dst []byte, key, text string, room int) []byte {
 	if text == "" {
 		return dst
@@ -232,7 +233,7 @@ func appendInt(dst []byte, n int64) []byte {
 	return appendUint(dst, uint64(n))
 }
 
-// appendUint is strconv.AppendUint without its tables: the plugin writes few numbers a line.
+// appendUint is strconv.AppendUint without its tables: the plugin writes few numbers per line.
 func appendUint(dst []byte, n uint64) []byte {
 	var digits [20]byte
 	i := len(digits)

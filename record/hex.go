@@ -79,7 +79,7 @@ var hexValues = func() (values [256]byte) {
 
 const notHex = 0xff
 
-// appendUnhex appends the bytes that the lower-case hex digits in text stand for. ok is false if text has an odd
+// appendUnhex appends the bytes that the lower-case hex digits in text mean. ok is false if text has an odd
 // length or another character.
 func appendUnhex(dst, text []byte) (_ []byte, ok bool) {
 	if len(text)%2 != 0 {

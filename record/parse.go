@@ -14,7 +14,7 @@ var (
 )
 
 // Find returns where the next record of line begins, at or after from: the '[' of its window. damaged is true if
-// the mark of a record stands there without the window and the port that belong before it; start is then the mark's
+// the mark of a record is there without the window and the port that belong before it; start is then the mark's
 // place. start is -1 if line has no further mark.
 func Find(line []byte, from int) (start int, damaged bool) {
 	i := bytes.Index(line[from:], []byte(mark))
@@ -35,7 +35,7 @@ func Find(line []byte, from int) (start int, damaged bool) {
 
 const uuidBytes = len("01234567-89ab-cdef-0123-456789abcdef")
 
-// AfterMark returns where to search on after a damaged record that Find gave at start.
+// AfterMark returns where to continue the search after a damaged record that Find returned at start.
 func AfterMark(line []byte, start int) int {
 	return start + bytes.Index(line[start:], []byte(mark)) + len(mark)
 }

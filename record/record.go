@@ -1,7 +1,7 @@
 // Package record is the dump line: the text of one record, written by the plugin and read back from a log.
 // It is the only code that knows the format; docs/FORMAT.md draws it.
 //
-// A record is one run of printable ASCII without a line break, wherever in a log line it stands:
+// A record is one run of printable ASCII without a line break, wherever in a log line it is:
 //
 //	[01935651-7800-801e-ac34-64756d700000][8080] L4D1 data conn=9f0c6a1be3d2a417-2a seq=1 direction=downstream
 //	  offset=0 time=1732320000000000000 length=5 data=68656c6c6f sum=16260c95
@@ -22,7 +22,7 @@ const (
 
 var kindNames = [...]string{"open", "data", "end", "close"}
 
-// String returns the kind as it stands in a record.
+// String returns the kind as a record spells it.
 func (k Kind) String() string { return kindNames[k] }
 
 // Direction is the peer that a stream of bytes comes from.
@@ -36,7 +36,7 @@ const (
 
 var directionNames = [...]string{"downstream", "upstream"}
 
-// String returns the direction as it stands in a record.
+// String returns the direction as a record spells it.
 func (d Direction) String() string { return directionNames[d] }
 
 // UUID is a window's identifier, in the byte order of RFC 9562.
@@ -77,7 +77,7 @@ type Open struct {
 // Ledger is where the bytes of one direction went: Seen = Kept + the sum of Dropped.
 type Ledger struct {
 	Seen    uint64 // bytes that passed while the plugin watched the connection
-	Kept    uint64 // bytes that stand in data records
+	Kept    uint64 // bytes in data records
 	Dropped []Drop // bytes that do not, by reason
 }
 
@@ -105,7 +105,7 @@ type Record struct {
 	Close     *Close    // of KindClose
 }
 
-// mark stands between the fields that Layotto writes too, window and port, and the rest. 1 is the format's version.
+// mark is between the fields that Layotto writes too, window and port, and the rest. 1 is the format's version.
 const mark = "] L4D1 "
 
 // The most bytes that the escaped texts of an open record take; what is longer is cut.

@@ -170,7 +170,7 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
-// endingAt returns a malformed record whose " sum=" ends n bytes behind its kind.
+// endingAt returns a malformed record whose " sum=" ends n bytes after its kind.
 func endingAt(n int) string {
 	head := prefix + " L4D1 "
 	return head + strings.Repeat("x", n-len(sumKey)) + sumKey

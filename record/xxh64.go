@@ -23,7 +23,7 @@ func xxh64(b []byte, seed uint64) uint64 {
 		v1 += prime2
 		v2 += prime2
 		v4 -= prime1
-		for len(b) >= 64 { // two stripes a turn, as in appendHex
+		for len(b) >= 64 { // two stripes per turn, for the same reason as in appendHex
 			w := (*[8]uint64)(unsafe.Pointer(&b[0]))
 			v1 = round(v1, w[0])
 			v2 = round(v2, w[1])

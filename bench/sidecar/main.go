@@ -158,7 +158,7 @@ func (c *client) waitUntilMeasured(ctx context.Context, exited <-chan struct{}) 
 	}
 }
 
-// pollFor polls at the interval, or never where it is 0, until duration has passed.
+// pollFor polls at the interval, or never if it is 0, until duration has passed.
 func (c *client) pollFor(ctx context.Context, duration, interval time.Duration) error {
 	end := time.After(duration)
 	var ticks <-chan time.Time

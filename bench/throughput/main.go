@@ -141,7 +141,7 @@ func (b *bench) recorded(ctx context.Context, e *envoy.Envoy, subject *envoy.Sub
 	if subject.Plugin == "" {
 		return 0, nil
 	}
-	// The plugin hands its metrics in each second.
+	// The plugin gives the proxy its metrics each second.
 	const deadline = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()

@@ -22,7 +22,7 @@ import (
 	"l4dump/bench/internal/process"
 )
 
-// Options is where things are.
+// Options says where things are.
 type Options struct {
 	Binary string // Envoy
 	Config string // the project's envoy.yaml
@@ -166,7 +166,7 @@ func (e *Envoy) get(ctx context.Context, path string) ([]byte, error) {
 	return body, nil
 }
 
-// Counter returns a counter of the plugin by its name as scraped, 0 where there is none.
+// Counter returns a counter of the plugin by its name as scraped, 0 if there is none.
 func (e *Envoy) Counter(ctx context.Context, name string) (int64, error) {
 	text, err := e.get(ctx, "/stats?filter=^wasmcustom."+name+"$")
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	tapconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/tap/v3"
 )
 
-// Subject is what stands in the data path of a row.
+// Subject is what a row has in the data path.
 type Subject struct {
 	Name    string
 	Plugin  string                        // the plugin's configuration; empty leaves the filter out

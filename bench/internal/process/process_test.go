@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// start starts a shell script and waits until it has said a line.
+// start starts a shell script and waits until it has written a line.
 func start(t *testing.T, ctx context.Context, script string, patience time.Duration) *Process {
 	t.Helper()
 	out, in, err := os.Pipe()

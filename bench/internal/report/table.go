@@ -59,7 +59,7 @@ func (t *Table) Add(name string, values ...float64) error {
 type Figure struct {
 	Metric string    `json:"metric"`
 	Median float64   `json:"median"`
-	Ratio  *float64  `json:"ratio,omitempty"` // the median of the rounds' ratios to the control; nil where it has none
+	Ratio  *float64  `json:"ratio,omitempty"` // the median of the rounds' ratios to the control; nil if it has none
 	Runs   []float64 `json:"runs"`
 }
 
@@ -86,7 +86,7 @@ func (t *Table) figures(r *row) []Figure {
 	return figures
 }
 
-// Median returns the middle of values, or the mean of the two in the middle; 0 where there are none. values stay as
+// Median returns the middle of values, or the mean of the two in the middle; 0 if there are none. values stay as
 // they are.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
