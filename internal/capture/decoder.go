@@ -59,10 +59,10 @@ func NewDecoder(sink Sink, options LogOptions) *Decoder {
 func (d *Decoder) place() Place { return Place{Input: d.input, Number: d.lines.number} }
 
 // Run decodes r, which name stands for in places, until it ends. Several inputs are decoded as one stream by several
-// calls, and Finish. A line that breaks off in one goes on in the next only where their names say that a log was
+// calls, and Finish. A line that breaks off in one continues in the next only if their names say that a log was
 // rotated: both the same, or "x.log.1" and "x.log".
 //
-// A Read that blocks when ctx is canceled goes on in a goroutine of its own: the caller makes it return, as by closing
+// A Read that blocks when ctx is canceled continues in a goroutine of its own: the caller makes it return, as by closing
 // the file.
 func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
 	if !continues(d.name, name) {
@@ -90,7 +90,7 @@ func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
 	}
 }
 
-// Finish ends the input: what is still held is handed on, what is still missing is lost.
+// Finish ends the input: what is still held gets its turn, what is still missing is lost.
 func (d *Decoder) Finish() error {
 	d.unfinished()
 	return d.assembler.Finish()

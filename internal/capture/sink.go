@@ -24,8 +24,7 @@ type Sink interface {
 // Consumer takes one connection. One that is asked for several connections may return itself each time. An error ends
 // the reading, except a *SkipError.
 type Consumer interface {
-	// Event takes the connection's next event, in the order of Seq. e, and what e says is valid no longer, must not be
-	// kept.
+	// Event takes the connection's next event, in the order of Seq. e and its Payload are valid until Event returns.
 	Event(e *Event, at Place) error
 	// Fault takes what is wrong with the connection, before the event at which it showed.
 	Fault(f *Fault)

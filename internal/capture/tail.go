@@ -13,7 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// tailPoll is how often a followed file is looked at where no event says that it has changed.
+// tailPoll is how often a followed file is looked at if no event says that it has changed.
 const tailPoll = 250 * time.Millisecond
 
 // Tail follows a log file that grows, is renamed and made anew, or is truncated, as tail -F does. A caller alternates:
@@ -26,7 +26,7 @@ type Tail struct {
 	path    string
 	file    *os.File
 	read    int64             // bytes of file
-	watcher *fsnotify.Watcher // nil where the system has none: then polling alone sees changes
+	watcher *fsnotify.Watcher // nil if the system has none: then polling alone sees changes
 }
 
 // OpenTail returns a Tail of the file at path, which Next opens. When ctx is canceled, Next and Read return its error.
@@ -36,7 +36,7 @@ func OpenTail(ctx context.Context, path string) *Tail {
 	if err != nil {
 		return t
 	}
-	// The directory tells of a new file under the name. Where it cannot be watched, polling sees it.
+	// The directory tells of a new file under the name. If it cannot be watched, polling sees it.
 	_ = watcher.Add(filepath.Dir(path))
 	t.watcher = watcher
 	return t
@@ -106,7 +106,7 @@ func (t *Tail) replaced() (bool, error) {
 	}
 	named, err := os.Stat(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // renamed: until there is a new file, the writer may go on in this one
+		return false, nil // renamed: until there is a new file, the writer may continue in this one
 	}
 	if err != nil {
 		return false, err

@@ -67,7 +67,7 @@ records or 32 MiB of payload.`,
   # one connection as JSON lines
   l4dump decode --format json --conn 9f0c6a1be3d2a417-2a envoy.log
 
-  # both directions of every connection, byte for byte; fail where anything is missing
+  # both directions of every connection, byte for byte; fail if anything is missing
   l4dump decode --format raw --out streams --strict envoy.log.1 envoy.log`,
 		Args: usageArgs(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -82,14 +82,14 @@ records or 32 MiB of payload.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVarP(&flags.follow, "follow", "f", false, "go on when the log grows; survives its rotation")
+	f.BoolVarP(&flags.follow, "follow", "f", false, "continue when the log grows; survives its rotation")
 	f.StringVar(&flags.format, "format", formatText, "what to write: text, json or raw")
 	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream")
 	f.BoolVar(&flags.force, "force", false, "remove what an earlier run wrote to --out")
 	f.StringSliceVar(&flags.conns, "conn", nil, "only this connection (repeatable)")
 	f.StringSliceVar(&flags.ports, "port", nil, "only connections to this port (repeatable)")
 	f.StringSliceVar(&flags.windows, "window", nil, "only records of this window (repeatable)")
-	f.BoolVar(&flags.strict, "strict", false, "exit 1 where the dump has any fault")
+	f.BoolVar(&flags.strict, "strict", false, "exit 1 if the dump has any fault")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
 	complete := func(flag string, values ...string) {
 		fixed := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
@@ -196,7 +196,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	return nil
 }
 
-// regularBytes returns the size of all inputs, or 0 where one of them is not a regular file.
+// regularBytes returns the size of all inputs, or 0 if one of them is not a regular file.
 func regularBytes(names []string) (int64, error) {
 	var total int64
 	regular := true
