@@ -233,7 +233,7 @@ func TestReportsThatAreRefused(t *testing.T) {
 }
 
 func TestReportsAreBounded(t *testing.T) {
-	c := start(t, nil)
+	c := start(t, func(o *Options) { o.limits.retry = time.Hour }) // nothing is said between two reports
 	for i := range maxReports {
 		c.poll(poll.Report{Plugin: fmt.Sprint("p", i), Reason: "recorded", Strategy: strategy.DefaultStrategy()})
 	}
