@@ -3,6 +3,7 @@ package docs_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -93,19 +94,67 @@ func TestConfigurationDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, strategy.DefaultConfig(), got)
 
-	var values map[string]any
-	require.NoError(t, json.Unmarshal([]byte(example), &values))
+	defaults := defaultsByKey(t)
 	for _, k := range keys(t, "") {
-		object, name, nested := strings.Cut(k.path, ".")
-		value := values[object]
-		if nested {
-			value = value.(map[string]any)[name]
+		_, name, _ := strings.Cut(k.path, ".")
+		want, ok := defaults[k.path]
+		if !ok {
+			want = "absent"
 		}
-		want := []byte("absent")
-		if value != nil {
-			want, err = json.Marshal(value)
-			require.NoError(t, err)
-		}
-		require.Regexp(t, "(?m)^\\| `("+regexp.QuoteMeta(k.path)+"|"+name+")` \\| `?"+regexp.QuoteMeta(string(want)), text, k.path)
+		require.Regexp(t, "(?m)^\\| `("+regexp.QuoteMeta(k.path)+"|"+name+")` \\| `?"+regexp.QuoteMeta(want), text, k.path)
 	}
+}
+
+// defaultsByKey returns the values of the document's example, as JSON.
+func defaultsByKey(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := docs.Read(configuration)
+	require.NoError(t, err)
+	_, example, _ := strings.Cut(text, "```json\n")
+	example, _, _ = strings.Cut(example, "```")
+	values := map[string]string{}
+	var objects map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(example), &objects))
+	for object, value := range objects {
+		var members map[string]json.RawMessage
+		if json.Unmarshal(value, &members) != nil {
+			values[object] = string(value)
+		}
+		for name, member := range members {
+			values[object+"."+name] = string(member)
+		}
+	}
+	return values
+}
+
+// TestReadmeKeys has the README's table name keys that there are, with their defaults.
+func TestReadmeKeys(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	defaults := defaultsByKey(t)
+	known := map[string]bool{}
+	for _, k := range keys(t, "") {
+		known[k.path] = true
+	}
+	found := 0
+	for _, cells := range docs.Rows(string(text)) {
+		if len(cells) != 3 || !strings.HasPrefix(cells[0], "`") || strings.Contains(cells[0], "*") {
+			continue
+		}
+		object := ""
+		var want []string
+		for _, name := range docs.Codes(cells[0]) {
+			if strings.HasPrefix(name, ".") {
+				name = object + name // as in "`strategy.interval`, `.duration`"
+			}
+			object, _, _ = strings.Cut(name, ".")
+			require.True(t, known[name], "no key %s", name)
+			want = append(want, defaults[name])
+			found++
+		}
+		if cells[1] != "by unit" {
+			require.Equal(t, strings.Join(want, ", "), strings.ReplaceAll(cells[1], "`", ""), cells[0])
+		}
+	}
+	require.Greater(t, found, 10)
 }
