@@ -3,6 +3,7 @@ package sidecar
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -138,46 +139,49 @@ func TestHeaderLimit(t *testing.T) {
 }
 
 // slowPost begins a portrait and returns its connection; the body is to come.
-func slowPost(t *testing.T, c *sidecar) net.Conn {
+func slowPost(t *testing.T, l *pipeListener) net.Conn {
 	t.Helper()
-	conn := dialSidecar(t, c)
-	_, err := io.WriteString(conn, "POST /v1/portraits/RPC?port=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
-	require.NoError(t, err)
+	conn := l.dial(t)
+	ask(t, conn, "POST /v1/portraits/RPC?port=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
 	return conn
 }
 
 func TestConcurrencyLimits(t *testing.T) {
-	c := start(t, func(o *Options) { o.limits.portraits, o.limits.strategies, o.limits.requests = 2, 2, 4 })
-	c.setGlobal(on)
-	slow := []net.Conn{slowPost(t, c), slowPost(t, c)}
-	eventually(t, func() bool { return len(c.server.portraitSlots) == 2 })
-	r := c.do(http.MethodPost, portraitPath+"RPC?port=1", "{}")
-	require.Equal(t, ReasonBusy, problem(t, http.StatusServiceUnavailable, r))
-	require.Equal(t, "1", r.header.Get("Retry-After"))
-	require.Equal(t, http.StatusOK, c.do(http.MethodGet, statePath, "").status, "polls have their own places")
+	synctest.Test(t, func(t *testing.T) {
+		c, pipes := startPiped(t, func(o *Options) { o.limits.portraits, o.limits.strategies, o.limits.requests = 2, 2, 4 })
+		c.meter.set(10, 20, time.Now())
+		c.setGlobal(on)
+		slow := []net.Conn{slowPost(t, pipes[0]), slowPost(t, pipes[0])}
+		synctest.Wait()
+		require.Len(t, c.server.portraitSlots, 2)
+		r := c.do(http.MethodPost, portraitPath+"RPC?port=1", "{}")
+		require.Equal(t, ReasonBusy, problem(t, http.StatusServiceUnavailable, r))
+		require.Equal(t, "1", r.header.Get("Retry-After"))
+		require.Equal(t, http.StatusOK, c.do(http.MethodGet, statePath, "").status, "polls have their own places")
 
-	c.setGlobal(on) // so have strategies
+		c.setGlobal(on) // so have strategies
 
-	// Two more requests that wait for their bodies take the last places of all.
-	for range 2 {
-		conn := dialSidecar(t, c)
-		_, err := io.WriteString(conn, "PUT /v1/strategy/global HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
-		require.NoError(t, err)
-		slow = append(slow, conn)
-	}
-	eventually(t, func() bool { return len(c.server.slots) == 4 })
-	require.Equal(t, ReasonBusy, problem(t, http.StatusServiceUnavailable, c.do(http.MethodGet, statePath, "")))
+		// Two more requests that wait for their bodies take the last places of all.
+		for range 2 {
+			conn := pipes[0].dial(t)
+			ask(t, conn, "PUT /v1/strategy/global HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+			slow = append(slow, conn)
+		}
+		synctest.Wait()
+		require.Len(t, c.server.slots, 4)
+		require.Equal(t, ReasonBusy, problem(t, http.StatusServiceUnavailable, c.do(http.MethodGet, statePath, "")))
 
-	statuses := make(map[string]int)
-	for _, conn := range slow {
-		_, err := io.WriteString(conn, "{}")
-		require.NoError(t, err)
-		line, err := bufio.NewReader(conn).ReadString('\n')
-		require.NoError(t, err)
-		statuses[strings.TrimSpace(line)]++
-	}
-	require.Equal(t, map[string]int{"HTTP/1.1 201 Created": 1, "HTTP/1.1 409 Conflict": 1, "HTTP/1.1 200 OK": 2}, statuses)
-	eventually(t, func() bool { return len(c.server.slots) == 0 && len(c.server.portraitSlots) == 0 })
+		statuses := make(map[int]int)
+		for _, conn := range slow {
+			ask(t, conn, "{}")
+			status, _ := answered(t, conn)
+			statuses[status]++
+		}
+		require.Equal(t, map[int]int{http.StatusCreated: 1, http.StatusConflict: 1, http.StatusOK: 2}, statuses)
+		synctest.Wait()
+		require.Empty(t, c.server.slots)
+		require.Empty(t, c.server.portraitSlots)
+	})
 }
 
 // Connections that wait for their next request, for their first one, or for the rest of a head keep nobody out, however
@@ -263,30 +267,62 @@ func TestBusyConnectionsStay(t *testing.T) {
 	})
 }
 
+// With TLS too: the server tells of the connection around the one that was accepted.
+func TestBusyConnectionsStayWithTLS(t *testing.T) {
+	cert, key := newAuthority(t).issue("sidecar")
+	token := writeToken(t, strings.Repeat("t", minTokenBytes))
+	synctest.Test(t, func(t *testing.T) {
+		_, pipes := startPiped(t, func(o *Options) {
+			o.Listen = append(o.Listen, Endpoint{Network: "tcp", Address: "10.0.0.1:9911", TLS: true})
+			o.TLSCert, o.TLSKey, o.TokenFile, o.limits.connections = cert, key, token, 1
+		})
+		dial := func() net.Conn {
+			return tls.Client(pipes[2].dial(t), &tls.Config{InsecureSkipVerify: true}) // the bubble's clock is before the certificate
+		}
+		request := strings.Replace(forceOff, "\r\n", "\r\nAuthorization: Bearer "+strings.Repeat("t", minTokenBytes)+"\r\n", 1)
+		busy := dial()
+		ask(t, busy, request[:len(request)-1])
+		synctest.Wait()
+		second := dial()
+		greeted := make(chan error)
+		go func() { greeted <- second.(*tls.Conn).Handshake() }()
+		synctest.Wait()
+		ask(t, busy, "}")
+		status, _ := answered(t, busy)
+		require.Equal(t, http.StatusOK, status)
+		require.NoError(t, <-greeted, "the first one is idle, and makes room")
+	})
+}
+
 func TestClose(t *testing.T) {
-	c := start(t, func(o *Options) { o.limits.shutdown = time.Hour })
-	c.setGlobal(on)
-	conn := slowPost(t, c)
-	eventually(t, func() bool { return len(c.server.portraitSlots) == 1 })
-	c.server.cancel()
-	// The request that is under way is answered.
-	_, err := io.WriteString(conn, "{}")
-	require.NoError(t, err)
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "HTTP/1.1 201 Created\r\n", line)
-	require.NoError(t, c.server.Wait())
-	require.NoError(t, c.server.Close(), "twice is fine")
-	require.NoFileExists(t, c.server.Endpoints()[0].Address)
+	synctest.Test(t, func(t *testing.T) {
+		c, pipes := startPiped(t, nil)
+		c.meter.set(10, 20, time.Now())
+		c.setGlobal(on)
+		conn := slowPost(t, pipes[0])
+		synctest.Wait()
+		c.server.cancel()
+		// The request in progress is answered.
+		ask(t, conn, "{}")
+		status, _ := answered(t, conn)
+		require.Equal(t, http.StatusCreated, status)
+		require.NoError(t, c.server.Wait())
+		require.NoError(t, c.server.Close(), "twice is fine")
+	})
 }
 
 // A request that never ends does not keep the sidecar from ending.
 func TestCloseWithRequestsThatHang(t *testing.T) {
-	c := start(t, func(o *Options) { o.limits.shutdown = time.Millisecond })
-	c.setGlobal(on)
-	slowPost(t, c)
-	eventually(t, func() bool { return len(c.server.portraitSlots) == 1 })
-	require.NoError(t, c.server.Close())
+	synctest.Test(t, func(t *testing.T) {
+		c, pipes := startPiped(t, nil)
+		c.meter.set(10, 20, time.Now())
+		c.setGlobal(on)
+		slowPost(t, pipes[0])
+		synctest.Wait()
+		start := time.Now()
+		require.NoError(t, c.server.Close())
+		require.Equal(t, c.server.options.limits.shutdown, time.Since(start))
+	})
 }
 
 func TestEndsWithItsContext(t *testing.T) {
@@ -295,6 +331,7 @@ func TestEndsWithItsContext(t *testing.T) {
 	require.NoError(t, err)
 	cancel()
 	require.NoError(t, server.Wait())
+	require.NoFileExists(t, server.Endpoints()[0].Address)
 }
 
 func TestListenerThatFails(t *testing.T) {
