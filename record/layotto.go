@@ -27,20 +27,21 @@ type Layotto struct {
 }
 
 // ParseLayotto looks within line for what AppendLayotto writes, and puts its payload into buf (grown if it is too
-// small). start is where it begins, -1 if there is none.
+// small). It stands from start to end; start is -1 if there is none.
 //
 // The format has no mark, and "[…][8080] upstream reset" resembles it. So the window must be a UUID as l4dump and Layotto
 // make them, there must be a byte, and after the last one the line ends or continues as a proxy's suffix does: with a
-// tab, a quote, a backslash that escapes one of them, or two spaces.
-func ParseLayotto(line, buf []byte) (l Layotto, start int) {
+// tab, a line break, a quote, a backslash that escapes one of them, two spaces, or
+// a space and the '[' of the next line.
+func ParseLayotto(line, buf []byte) (l Layotto, start, end int) {
 	for from := 0; ; {
 		i := bytes.Index(line[from:], []byte("]["))
 		if i < 0 {
-			return Layotto{}, -1
+			return Layotto{}, -1, -1
 		}
 		start = from + i - uuidBytes - len("[")
 		from += i + len("]")
-		if start < 0 {
+		if start < 0 || line[start] != '[' {
 			continue
 		}
 		s := scanner{text: line[start:]}
@@ -51,7 +52,7 @@ func ParseLayotto(line, buf []byte) (l Layotto, start int) {
 		s.literal("]")
 		l.Payload = s.spacedHex(buf[:0])
 		if s.err == nil && isLayottoWindow(l.Window) {
-			return l, start
+			return l, start, start + s.next
 		}
 	}
 }
@@ -69,8 +70,10 @@ func (s *scanner) spacedHex(dst []byte) []byte {
 		dst = append(dst, byte(s.hex(2, 2)))
 		rest := s.text[s.next:]
 		switch {
-		case len(rest) == 0, string(rest) == "\r", rest[0] == '\t', rest[0] == '"', rest[0] == '\\',
-			bytes.HasPrefix(rest, []byte("  ")):
+		case len(rest) == 0, string(rest) == "\r", rest[0] == '\t', rest[0] == '\n', rest[0] == '"', rest[0] == '\\',
+			bytes.HasPrefix(rest, []byte("\r\n")),
+			bytes.HasPrefix(rest, []byte("  ")),
+			bytes.HasPrefix(rest, []byte(" [")):
 			return dst
 		}
 		s.literal(" ")

@@ -45,6 +45,20 @@ func AfterMark(line []byte, start int) int {
 // and stays valid until buf is used again: give the payload's slice, cut to length 0, to the next call.
 func Parse(text, buf []byte) (Record, int, error) {
 	s := scanner{text: text}
+	r, err := s.record(buf)
+	return r, s.next, err
+}
+
+// IsCut reports whether text is the beginning of a record, from its '[' on, whose end only is missing: it may be a
+// part of a line that another part continues.
+func IsCut(text []byte) bool {
+	s := scanner{text: text}
+	_, err := s.record(nil)
+	return err != nil && (s.ran || s.next >= len(text))
+}
+
+// record reads what Parse returns.
+func (s *scanner) record(buf []byte) (Record, error) {
 	var r Record
 	s.literal("[")
 	r.Window = s.uuid()
@@ -65,7 +79,7 @@ func Parse(text, buf []byte) (Record, int, error) {
 	case KindData:
 		s.position(&r)
 		s.literal(" length=")
-		length := s.uint(uint64(len(text)))
+		length := s.uint(uint64(len(s.text)))
 		s.literal(" data=")
 		head := sumOf()
 		sumOf = func() []byte { return head }
@@ -81,11 +95,11 @@ func Parse(text, buf []byte) (Record, int, error) {
 	sum := uint32(s.hex(8, 8))
 	switch {
 	case s.err != nil:
-		return Record{}, s.next, s.err
+		return Record{}, s.err
 	case sum != checksum(head, payload):
-		return Record{}, s.next, ErrSum
+		return Record{}, ErrSum
 	}
-	return r, s.next, nil
+	return r, nil
 }
 
 // ParseUUID reads the canonical form of an identifier, in lower case. ok is false if text is anything else.
@@ -109,6 +123,7 @@ type scanner struct {
 	text   []byte
 	next   int
 	marked bool // the mark has been read
+	ran    bool // the text ran out in the midst of a word or of the payload
 	err    error
 }
 
@@ -145,6 +160,9 @@ func (s *scanner) try(want string) bool {
 	if s.err == nil && len(s.text)-s.next >= len(want) && string(s.text[s.next:s.next+len(want)]) == want {
 		s.next += len(want)
 		return true
+	}
+	if rest := s.text[s.next:]; s.err == nil && len(rest) < len(want) && string(rest) == want[:len(rest)] {
+		s.ran = true
 	}
 	return false
 }
@@ -261,6 +279,7 @@ func (s *scanner) unhex(buf []byte, length int) []byte {
 	}
 	if len(s.text)-s.next < 2*length {
 		s.fail()
+		s.ran = isHex(s.text[s.next:])
 		return nil
 	}
 	payload, ok := appendUnhex(buf[:0], s.text[s.next:s.next+2*length])
@@ -362,6 +381,15 @@ func (s *scanner) escaped() string {
 		s.fail()
 	}
 	return b.String()
+}
+
+func isHex(text []byte) bool {
+	for _, c := range text {
+		if hexValues[c] == notHex {
+			return false
+		}
+	}
+	return true
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

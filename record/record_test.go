@@ -329,6 +329,8 @@ func TestParseLayotto(t *testing.T) {
 		{"before two spaces", "[" + v8 + "][80]68 65  x", 0, "he", 80},
 		{"before a carriage return at the end", "[" + v8 + "][80]68 65\r", 0, "he", 80},
 		{"before a carriage return within", "[" + v8 + "][80]68 65\rx", -1, "", 0},
+		{"before another line", "[" + v8 + "][80]68 65 [2026-11-23", 0, "he", 80},
+		{"before a line break", "[" + v8 + "][80]68 65\nx", 0, "he", 80},
 		{"before one space", "[" + v8 + "][80]68 65 ", -1, "", 0},
 		{"before a word", "[" + v8 + "][80]68 65 x", -1, "", 0},
 		{"before a comma", "[" + v8 + "][80]68 65, x", -1, "", 0},
@@ -354,8 +356,11 @@ func TestParseLayotto(t *testing.T) {
 		{"nothing", "", -1, "", 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, start := ParseLayotto([]byte(row.line), nil)
+			got, start, end := ParseLayotto([]byte(row.line), nil)
 			require.Equal(t, row.start, start)
+			if start >= 0 {
+				require.Equal(t, string(AppendLayotto(nil, got.Window, got.Port, got.Payload)), row.line[start:end])
+			}
 			if start < 0 {
 				require.Equal(t, Layotto{}, got)
 				return
@@ -371,7 +376,7 @@ func TestParseLayotto(t *testing.T) {
 			payload[i] = byte(i)
 		}
 		line := AppendLayotto([]byte("log: "), window, 8080, payload)
-		got, start := ParseLayotto(line, make([]byte, 3, 10))
+		got, start, _ := ParseLayotto(line, make([]byte, 3, 10))
 		require.Equal(t, 5, start)
 		require.Equal(t, Layotto{Window: window, Port: 8080, Payload: payload}, got)
 	})
@@ -451,13 +456,26 @@ func TestAllocations(t *testing.T) {
 	require.Equal(t, 101*len(payload), read)
 }
 
+// TestIsCut cuts each record at every byte, and changes the byte before the cut.
+func TestIsCut(t *testing.T) {
+	for _, row := range rows {
+		for i := 1; i < len(row.text); i++ {
+			require.True(t, IsCut([]byte(row.text[:i])), row.text[:i])
+			require.False(t, IsCut([]byte(row.text[:i-1]+"!")), row.text[:i])
+		}
+		require.False(t, IsCut([]byte(row.text)))
+		require.False(t, IsCut([]byte(row.text+" ")))
+	}
+	require.False(t, IsCut([]byte("[2026-11-23")))
+}
+
 func FuzzParse(f *testing.F) {
 	for _, row := range rows {
 		f.Add([]byte(row.text))
 	}
 	f.Add(AppendLayotto([]byte("log: "), window, 8080, []byte("hi")))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		if l, start := ParseLayotto(line, nil); start >= 0 {
+		if l, start, _ := ParseLayotto(line, nil); start >= 0 {
 			text := AppendLayotto(nil, l.Window, l.Port, l.Payload)
 			require.Equal(t, string(text), string(line[start:start+len(text)]))
 		}

@@ -190,7 +190,7 @@ func fingerprintOf(text []byte) Fingerprint {
 
 // decodeOther takes a line without a record.
 func (d *Decoder) decodeOther(t text) error {
-	if l, start := record.ParseLayotto(t.bytes, d.payload); start >= 0 {
+	if l, start, _ := record.ParseLayotto(t.bytes, d.payload); start >= 0 {
 		d.payload = l.Payload
 		if !d.assembler.Selects(&Header{Window: l.Window, Port: l.Port}) {
 			return nil
