@@ -79,7 +79,7 @@ func (s *scanner) record(buf []byte) (Record, error) {
 	case KindData:
 		s.position(&r)
 		s.literal(" length=")
-		length := s.uint(uint64(len(s.text)))
+		length := s.uint(maxPayloadBytes)
 		s.literal(" data=")
 		head := sumOf()
 		sumOf = func() []byte { return head }
@@ -117,6 +117,9 @@ func ParseConnID(text string) (id ConnID, ok bool) {
 }
 
 const maxUint = 1<<64 - 1
+
+// maxPayloadBytes is more than a record's payload ever has.
+const maxPayloadBytes = 1 << 30
 
 // scanner reads a record from left to right. After the first fault it stays where it is.
 type scanner struct {

@@ -466,6 +466,10 @@ func TestIsCut(t *testing.T) {
 		require.False(t, IsCut([]byte(row.text)))
 		require.False(t, IsCut([]byte(row.text+" ")))
 	}
+	long := AppendData(nil, &header, Upstream, 0, make([]byte, 600))
+	for i := 1; i < len(long); i++ {
+		require.True(t, IsCut(long[:i]), string(long[:i]))
+	}
 	require.False(t, IsCut([]byte("[2026-11-23")))
 }
 

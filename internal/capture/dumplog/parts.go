@@ -1,0 +1,336 @@
+package dumplog
+
+import (
+	"bytes"
+
+	"l4dump/record"
+)
+
+// A log may cut a record in two or more: a container runtime cuts long lines, or whatever it reads, and a collector puts
+// each part into an object of its own. What is cut is kept, and what comes next in a place where a part may begin is
+// tried: the beginning of a line or what follows a container runtime's prefix, and the beginning of a string. Whether
+// it belongs to the record is for its grammar and its checksum to say, so that neither a runtime's marks of parts nor
+// their names in JSON need to be known.
+
+const (
+	maxParts     = 16      // records that wait for their continuation at a time
+	maxVariants  = 8       // what one of them may be, where several parts may continue it
+	maxTries     = 1 << 16 // places that are tried for one of them
+	maxPartBytes = 128 << 10
+)
+
+// part is the beginning of a record.
+type part struct {
+	at       Place
+	err      error  // what is wrong with it if nothing continues it; nil if there is no mark yet
+	plain    bool   // only the next line may continue it
+	key      uint64 // of the stream in which it stands, 0 if that is not known
+	line     int64  // that has continued it last, by Scanner.lines
+	tries    int
+	variants []variant // the first is what was cut, the others are that and parts that follow it
+}
+
+type variant struct {
+	bytes []byte
+	tail  []byte // an escape that the cut has broken off
+}
+
+// parts are the records that wait for their continuation, the latest last.
+type parts struct {
+	list   []*part
+	passes *passes
+	joint  []byte
+	clean  text
+}
+
+func (p *parts) takeAll() []*part {
+	all := p.list
+	p.list = nil
+	return all
+}
+
+func (p *parts) remove(i int) *part {
+	gone := p.list[i]
+	p.list = append(p.list[:i], p.list[i+1:]...)
+	return gone
+}
+
+// keep keeps what t holds from start to stop, the beginning of a record. err is nil if its mark has not come yet.
+func (s *Scanner) keep(t *text, start, stop int, err error) {
+	h := s.head(t)
+	p := &part{
+		at: s.place(t, start), err: err, key: h.key, tries: maxTries,
+		plain: !h.container && (stop == len(t.bytes) || t.bytes[stop] == '\r'),
+		variants: []variant{{
+			bytes: bytes.Clone(t.bytes[start:stop]),
+			tail:  bytes.Clone(t.bytes[stop : stop+brokenEscape(t.bytes[stop:])]),
+		}},
+	}
+	s.parts.list = append(s.parts.list, p)
+	if len(s.parts.list) > maxParts {
+		s.expired(s.parts.remove(0))
+	}
+}
+
+// expired reports a record that nothing continues.
+func (s *Scanner) expired(p *part) {
+	if p.err != nil {
+		s.damaged(p.err, p.at)
+	}
+}
+
+// endPart keeps the head of a record that breaks off at stop, before its mark. What breaks off later recordAt keeps.
+func (s *Scanner) endPart(t *text, stop int) {
+	const longest = len("[01234567-89ab-cdef-0123-456789abcdef][65535] L4D1")
+	b := t.bytes[:stop]
+	b = bytes.TrimSuffix(b, []byte{'\r'})
+	if i := bytes.LastIndexByte(b[max(0, len(b)-maxBrokenEscape):], '\\'); i >= 0 {
+		i += max(0, len(b)-maxBrokenEscape)
+		for i > 0 && b[i-1] == '\\' {
+			i--
+		}
+		if brokenEscape(b[i:]) == len(b)-i {
+			b = b[:i]
+		}
+	}
+	end := len(b)
+	for range 2 {
+		start := bytes.LastIndexByte(b[max(0, end-longest):], '[')
+		if start < 0 {
+			return
+		}
+		start += max(0, end-longest)
+		if record.IsCut(t.bytes[start:end]) {
+			s.keep(t, start, end, nil)
+			return
+		}
+		b = b[:start]
+	}
+}
+
+// beginText tries what begins a line, and returns how many bytes of it continue a record.
+func (s *Scanner) beginText(t *text, end bool) (n int, err error) {
+	if !end {
+		s.head(t)
+	}
+	if len(s.parts.list) == 0 {
+		return 0, nil
+	}
+	h := s.head(t)
+	for _, start := range h.starts(t.bytes) {
+		if n, err = s.beginPart(t, start, end); n > 0 || err != nil {
+			n += start
+			break
+		}
+	}
+	for i := 0; i < len(s.parts.list); {
+		p := s.parts.list[i]
+		if (p.plain || h.runtime && p.key == h.key) && p.line != s.lines {
+			s.expired(s.parts.remove(i))
+			continue
+		}
+		i++
+	}
+	return n, err
+}
+
+// beginPart tries what begins at start as the continuation of a record, and returns how many bytes belong to it.
+func (s *Scanner) beginPart(t *text, start int, end bool) (n int, err error) {
+	if len(s.parts.list) == 0 {
+		return 0, nil
+	}
+	skip := runtimeHead(t.bytes[start:]).start
+	start += skip
+	stop, bounded := boundary(t.bytes, start, end)
+	if stop == start {
+		return 0, nil
+	}
+	candidate := t.bytes[start:stop]
+	h := s.head(t)
+	for i := len(s.parts.list) - 1; i >= 0; i-- {
+		p := s.parts.list[i]
+		if p.key != 0 && h.key != 0 && p.key != h.key {
+			continue
+		}
+		if p.tries--; p.tries <= 0 {
+			s.expired(s.parts.remove(i))
+			continue
+		}
+		for j := len(p.variants) - 1; j >= 0; j-- {
+			n, ok := s.complete(&p.variants[j], candidate)
+			if !ok {
+				continue
+			}
+			s.parts.remove(i)
+			return skip + n, s.emit(&s.record, s.parts.joint, p.at)
+		}
+	}
+	if !bounded || !h.runtime && !isPart(t.bytes, start, stop) {
+		return 0, nil
+	}
+	for i := len(s.parts.list) - 1; i >= 0; i-- {
+		p := s.parts.list[i]
+		if p.key != 0 && h.key != 0 && p.key != h.key {
+			continue
+		}
+		for j := len(p.variants) - 1; j >= 0; j-- {
+			if !s.extend(p, &p.variants[j], candidate, t.bytes[stop:]) {
+				continue
+			}
+			p.line = s.lines
+			s.line.found = true
+			return skip + len(candidate), nil
+		}
+	}
+	return 0, nil
+}
+
+// complete reports whether v and what begins candidate are a record, which is put into s.record and its text into
+// s.parts.joint. n is how many bytes of candidate belong to it.
+func (s *Scanner) complete(v *variant, candidate []byte) (n int, ok bool) {
+	for _, tail := range v.tails() {
+		joint := s.parts.join(v.bytes, tail, candidate)
+		r, length, err := record.Parse(joint, s.payload[:0])
+		if err != nil || length <= len(v.bytes) {
+			continue
+		}
+		if r.Kind == record.KindData {
+			s.payload = r.Payload
+		}
+		s.record = r
+		s.parts.joint = joint[:length]
+		return len(candidate) - (len(joint) - length), true
+	}
+	return 0, false
+}
+
+// extend adds v and candidate to p if they are the beginning of a record. rest is what follows candidate.
+func (s *Scanner) extend(p *part, v *variant, candidate, rest []byte) bool {
+	if len(v.bytes)+len(candidate) > maxPartBytes {
+		return false
+	}
+	for _, tail := range v.tails() {
+		joint := s.parts.join(v.bytes, tail, candidate)
+		if !record.IsCut(joint) {
+			continue
+		}
+		if p.err == nil && bytes.Contains(joint, []byte("] L4D1 ")) {
+			p.err = record.ErrCut
+		}
+		if len(p.variants) == maxVariants {
+			p.variants = append(p.variants[:1], p.variants[2:]...)
+		}
+		p.variants = append(p.variants, variant{
+			bytes: bytes.Clone(joint),
+			tail:  bytes.Clone(rest[:brokenEscape(rest)]),
+		})
+		return true
+	}
+	return false
+}
+
+// tails returns what may stand between v and its continuation. Backslashes at the end of a part may belong to an escape
+// that is whole without them.
+func (v *variant) tails() [][]byte {
+	if len(v.tail) > 0 && len(bytes.Trim(v.tail, `\`)) == 0 {
+		return [][]byte{nil, v.tail}
+	}
+	return [][]byte{v.tail}
+}
+
+// join returns start, tail and end, valid until the next call.
+func (p *parts) join(start, tail, end []byte) []byte {
+	p.joint = append(p.joint[:0], start...)
+	if len(tail) == 0 {
+		p.joint = append(p.joint, end...)
+		return p.joint
+	}
+	if p.passes == nil {
+		p.passes = newPasses()
+	}
+	both := append(bytes.Clone(tail), end...)
+	p.clean.reset()
+	p.passes.write(&p.clean, &text{bytes: both, runs: []run{{}}}, true)
+	p.joint = append(p.joint, p.clean.bytes...)
+	return p.joint
+}
+
+// recordBytes are the bytes that stand in a record.
+var recordBytes = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:/@[]%=, ")
+
+// runEnd returns where the bytes of a record end that begin at start, at most maxPartBytes on.
+func runEnd(b []byte, start int) int {
+	most := min(len(b), start+maxPartBytes)
+	for start < most && recordBytes[b[start]] {
+		start++
+	}
+	return start
+}
+
+// ends reports whether what is in b suffices to judge the part that begins it.
+func ends(b []byte) bool {
+	if bytes.IndexByte(b, '"') >= 0 || len(b) >= 2*maxPartBytes {
+		return true
+	}
+	return runEnd(b, 0) < len(b)-maxBrokenEscape
+}
+
+// boundary returns where the bytes of a record end that begin at start, and whether a part may end there.
+func boundary(b []byte, start int, end bool) (stop int, ok bool) {
+	stop = runEnd(b, start)
+	if stop == len(b) {
+		return stop, end
+	}
+	switch b[stop] {
+	case '"', '\'', '\n', '\r', '\t', '<':
+		return stop, true
+	}
+	return stop, brokenEscape(b[stop:]) > 0
+}
+
+// maxBrokenEscape bounds an escape that a part's end breaks off.
+const maxBrokenEscape = 80
+
+// brokenEscape returns the length of the escape at the beginning of b that the end of a part breaks off, or 0.
+func brokenEscape(b []byte) int {
+	n := 0
+	if n < len(b) && (b[n] == 0x1b || b[n] == '#' || b[n] == '&') {
+		n++
+	}
+	for n < len(b) && b[n] == '\\' && n < maxNesting {
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	for n < len(b) && n < maxBrokenEscape {
+		c := b[n]
+		if digit(c) > 15 && c != 'u' && c != 'x' && c != '[' && c != ';' && c != '#' && c != 'K' {
+			break
+		}
+		n++
+	}
+	if n == len(b) || b[n] == '"' || b[n] == '\r' || b[n] == '\n' {
+		return n
+	}
+	return 0
+}
+
+// isPart reports whether a string from start to stop may be a part of a log's line, and no other field of its object.
+func isPart(b []byte, start, stop int) bool {
+	const long = 1024 // no name or identifier has as many bytes
+	if stop-start >= long || start == 0 {
+		return true
+	}
+	before := bytes.TrimRight(bytes.TrimSuffix(b[:start], []byte{'"'}), ": ")
+	before, quoted := bytes.CutSuffix(before, []byte{'"'})
+	if !quoted {
+		return false
+	}
+	name := before[bytes.LastIndexByte(before, '"')+1:]
+	switch string(bytes.ToLower(name)) {
+	case "log", "message", "msg", "body", "text", "line", "event", "content", "stringvalue", "textpayload", "_raw", "data":
+		return true
+	}
+	return false
+}
