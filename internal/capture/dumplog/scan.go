@@ -116,9 +116,9 @@ func (s *Scanner) layottos(t *text, start, stop int, closed bool, next int) (int
 		}
 		l, from, to := record.ParseLayotto(gap, s.payload)
 		if from >= 0 && (closed || to < len(gap)-1) {
-			s.payload = l.Payload
+			s.payload, s.layotto = l.Payload, l
 			s.line.found = true
-			if err := s.handler.Layotto(&l, s.place(t, start+from)); err != nil {
+			if err := s.handler.Layotto(&s.layotto, s.place(t, start+from)); err != nil {
 				return 0, err
 			}
 			start += to

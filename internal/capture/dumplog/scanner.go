@@ -48,6 +48,7 @@ type Scanner struct {
 	damages damages
 	payload []byte
 	record  record.Record
+	layotto record.Layotto
 }
 
 // lineState is what is known of the line that is being scanned.
@@ -77,12 +78,11 @@ func NewScanner(handler Handler) *Scanner {
 
 // Begin begins the input called name. A record that breaks off in the input before continues in this one only if the
 // names say that a log was rotated: both the same, or "x.log.1" and "x.log".
-func (s *Scanner) Begin(name string) error {
+func (s *Scanner) Begin(name string) {
 	if !continues(s.at.Name, name) {
 		s.Finish()
 	}
 	s.at = Place{Name: name}
-	return nil
 }
 
 // Write takes the next block of the input. It does not keep it.
@@ -131,11 +131,14 @@ func (s *Scanner) End() error {
 	return s.piece(line, true)
 }
 
-// Line takes one line by itself, as a message of a queue, without a line break. at.Column is ignored.
+// Line takes one line by itself, as a message of a queue, without a line break. at.Column is where it begins in its line,
+// 0 meaning the line's beginning.
 func (s *Scanner) Line(line []byte, at Place) error {
 	if !continues(s.at.Name, at.Name) {
 		s.Finish()
 	}
+	s.offset = max(0, at.Column-1)
+	at.Column = 0
 	s.at = at
 	for len(line) > windowBytes {
 		if err := s.piece(line[:windowBytes], false); err != nil {
@@ -145,6 +148,9 @@ func (s *Scanner) Line(line []byte, at Place) error {
 	}
 	return s.piece(line, true)
 }
+
+// At returns the place of the line that was read last.
+func (s *Scanner) At() Place { return s.at }
 
 // Finish gives up what waits for a continuation.
 func (s *Scanner) Finish() {
