@@ -53,8 +53,8 @@ func Parse(text, buf []byte) (Record, int, error) {
 // part of a line that another part continues.
 func IsCut(text []byte) bool {
 	s := scanner{text: text}
-	_, err := s.record(nil)
-	return err != nil && (s.ran || s.next >= len(text))
+	_, _ = s.record(nil)
+	return s.err != nil && (s.ran || s.next >= len(text))
 }
 
 // record reads what Parse returns.

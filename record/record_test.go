@@ -465,6 +465,7 @@ func TestIsCut(t *testing.T) {
 		}
 		require.False(t, IsCut([]byte(row.text)))
 		require.False(t, IsCut([]byte(row.text+" ")))
+		require.False(t, IsCut(append([]byte(row.text[:len(row.text)-8]), "00000000"...)))
 	}
 	long := AppendData(nil, &header, Upstream, 0, make([]byte, 600))
 	for i := 1; i < len(long); i++ {

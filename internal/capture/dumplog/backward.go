@@ -17,7 +17,9 @@ const maxBackwardBytes = 1 << 20
 // CopyBackward gives the lines of r, which is size bytes of plain text, to s, the last one first. Its memory does not
 // grow with the input.
 func CopyBackward(ctx context.Context, s *Scanner, r io.ReaderAt, size int64, name string) error {
-	s.Begin(name)
+	if err := s.Begin(name); err != nil {
+		return err
+	}
 	b := backward{ctx: ctx, input: r, end: size, buf: make([]byte, 0, 2*maxBackwardBytes)}
 	if err := b.count(size); err != nil {
 		return err

@@ -54,7 +54,7 @@ func BenchmarkScan(b *testing.B) {
 					block = block[n:]
 				}
 				require.NoError(b, s.End())
-				s.Finish()
+				require.NoError(b, s.Finish())
 				require.Zero(b, c.faults)
 				require.Positive(b, c.records+c.texts)
 			}

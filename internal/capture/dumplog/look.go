@@ -100,7 +100,7 @@ func isConfiguration(text []byte) bool {
 		"apiVersion", "configs", "layered_runtime", "bootstrap_extensions",
 	} {
 		for _, quoted := range []string{key + ":", `"` + key + `":`, `"` + key + `" :`} {
-			if i := bytes.Index(text, []byte(quoted)); i == 0 || i > 0 && bytes.IndexByte([]byte("\n {\xbf"), text[i-1]) >= 0 {
+			if i := bytes.Index(text, []byte(quoted)); i == 0 || i > 0 && bytes.IndexByte([]byte("\n {\xbf\xfe\xff"), text[i-1]) >= 0 {
 				return true
 			}
 		}

@@ -41,7 +41,7 @@ func TestHint(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			var l looking
 			s := NewScanner(&l)
-			s.Begin("log")
+			require.NoError(t, s.Begin("log"))
 			require.NoError(t, s.Write([]byte(row.input)))
 			require.NoError(t, s.End())
 			require.Truef(t, strings.HasPrefix(l.Hint(), row.want), "%s", l.Hint())

@@ -30,7 +30,9 @@ func IsNewestFirst(ctx context.Context, r io.Reader) (bool, error) {
 
 // Copy gives r to s, which name stands for in places, until it ends.
 func Copy(ctx context.Context, s *Scanner, r io.Reader, name string) error {
-	s.Begin(name)
+	if err := s.Begin(name); err != nil {
+		return err
+	}
 	block := make([]byte, windowBytes)
 	for {
 		if err := ctx.Err(); err != nil {

@@ -17,6 +17,8 @@ const (
 	maxVariants  = 8       // what one of them may be, where several parts may continue it
 	maxTries     = 1 << 16 // places that are tried for one of them
 	maxPartBytes = 128 << 10
+
+	mark = "] L4D1 " // what record.Find looks for
 )
 
 // part is the beginning of a record.
@@ -83,6 +85,9 @@ func (s *Scanner) expired(p *part) {
 func (s *Scanner) endPart(t *text, stop int) {
 	const longest = len("[01234567-89ab-cdef-0123-456789abcdef][65535] L4D1")
 	b := t.bytes[:stop]
+	if len(b) == 0 || !headBytes[b[len(b)-1]] {
+		return
+	}
 	b = bytes.TrimSuffix(b, []byte{'\r'})
 	if i := bytes.LastIndexByte(b[max(0, len(b)-maxBrokenEscape):], '\\'); i >= 0 {
 		i += max(0, len(b)-maxBrokenEscape)
@@ -93,18 +98,19 @@ func (s *Scanner) endPart(t *text, stop int) {
 			b = b[:i]
 		}
 	}
-	end := len(b)
-	for range 2 {
-		start := bytes.LastIndexByte(b[max(0, end-longest):], '[')
-		if start < 0 {
+	stop = len(b)
+	from := max(0, stop-longest)
+	for range 2 { // the window's bracket, or the port's
+		i := bytes.IndexByte(b[from:], '[')
+		if i < 0 {
 			return
 		}
-		start += max(0, end-longest)
-		if record.IsCut(t.bytes[start:end]) {
-			s.keep(t, start, end, nil)
+		from += i
+		if record.IsCut(b[from:]) && !bytes.Contains(b[from:], []byte(mark)) {
+			s.keep(t, from, stop, nil)
 			return
 		}
-		b = b[:start]
+		from++
 	}
 }
 
@@ -113,7 +119,7 @@ func (s *Scanner) beginText(t *text, end bool) (n int, err error) {
 	if !end {
 		s.head(t)
 	}
-	if len(s.parts.list) == 0 {
+	if len(s.parts.list) == 0 && len(s.layottos) == 0 {
 		return 0, nil
 	}
 	h := s.head(t)
@@ -121,6 +127,11 @@ func (s *Scanner) beginText(t *text, end bool) (n int, err error) {
 		if n, err = s.beginPart(t, start, end); n > 0 || err != nil {
 			n += start
 			break
+		}
+	}
+	if h.runtime && n == 0 && err == nil {
+		if n, err = s.continueLayotto(t, h.start); n > 0 {
+			n += h.start
 		}
 	}
 	for i := 0; i < len(s.parts.list); {
@@ -134,11 +145,19 @@ func (s *Scanner) beginText(t *text, end bool) (n int, err error) {
 	return n, err
 }
 
-// beginPart tries what begins at start as the continuation of a record, and returns how many bytes belong to it.
+// beginPart tries what begins at start as the continuation of a record, or in a string of a line in Layotto's format,
+// and returns how many bytes belong to it.
 func (s *Scanner) beginPart(t *text, start int, end bool) (n int, err error) {
-	if len(s.parts.list) == 0 {
-		return 0, nil
+	if len(s.parts.list) > 0 {
+		n, err = s.continueRecord(t, start, end)
 	}
+	if len(s.layottos) > 0 && n == 0 && err == nil && start > 0 && t.bytes[start-1] == '"' {
+		n, err = s.continueLayotto(t, start)
+	}
+	return n, err
+}
+
+func (s *Scanner) continueRecord(t *text, start int, end bool) (n int, err error) {
 	skip := runtimeHead(t.bytes[start:]).start
 	start += skip
 	stop, bounded := boundary(t.bytes, start, end)
@@ -214,7 +233,7 @@ func (s *Scanner) extend(p *part, v *variant, candidate, rest []byte) bool {
 		if !record.IsCut(joint) {
 			continue
 		}
-		if p.err == nil && bytes.Contains(joint, []byte("] L4D1 ")) {
+		if p.err == nil && bytes.Contains(joint, []byte(mark)) {
 			p.err = record.ErrCut
 		}
 		if len(p.variants) == maxVariants {
@@ -257,6 +276,9 @@ func (p *parts) join(start, tail, end []byte) []byte {
 
 // recordBytes are the bytes that stand in a record.
 var recordBytes = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:/@[]%=, ")
+
+// headBytes are the bytes in which the head of a record may break off, escapes and carriage returns included.
+var headBytes = set("0123456789abcdefABCDEFux-[]LD \\\r")
 
 // runEnd returns where the bytes of a record end that begin at start, at most maxPartBytes on.
 func runEnd(b []byte, start int) int {

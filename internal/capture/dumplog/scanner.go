@@ -42,13 +42,14 @@ type Scanner struct {
 	offset int64 // bytes in them
 	first  []byte
 
-	lines   int64 // that were begun
-	line    lineState
-	parts   parts
-	damages damages
-	payload []byte
-	record  record.Record
-	layotto record.Layotto
+	lines    int64 // that were begun
+	line     lineState
+	parts    parts
+	layottos []*layottoPart
+	damages  damages
+	payload  []byte
+	record   record.Record
+	layotto  record.Layotto
 }
 
 // lineState is what is known of the line that is being scanned.
@@ -78,11 +79,13 @@ func NewScanner(handler Handler) *Scanner {
 
 // Begin begins the input called name. A record that breaks off in the input before continues in this one only if the
 // names say that a log was rotated: both the same, or "x.log.1" and "x.log".
-func (s *Scanner) Begin(name string) {
+func (s *Scanner) Begin(name string) error {
+	var err error
 	if !continues(s.at.Name, name) {
-		s.Finish()
+		err = s.Finish()
 	}
 	s.at = Place{Name: name}
+	return err
 }
 
 // Write takes the next block of the input. It does not keep it.
@@ -135,7 +138,9 @@ func (s *Scanner) End() error {
 // 0 meaning the line's beginning.
 func (s *Scanner) Line(line []byte, at Place) error {
 	if !continues(s.at.Name, at.Name) {
-		s.Finish()
+		if err := s.Finish(); err != nil {
+			return err
+		}
 	}
 	s.offset = max(0, at.Column-1)
 	at.Column = 0
@@ -153,11 +158,12 @@ func (s *Scanner) Line(line []byte, at Place) error {
 func (s *Scanner) At() Place { return s.at }
 
 // Finish gives up what waits for a continuation.
-func (s *Scanner) Finish() {
+func (s *Scanner) Finish() error {
 	for _, p := range s.parts.takeAll() {
 		s.expired(p)
 	}
 	s.moreDamaged()
+	return s.finishLayottos()
 }
 
 // piece scans a line, or the next window of one.

@@ -87,7 +87,7 @@ func (f *found) Fault(fault Fault) { f.faults = append(f.faults, fault.String())
 func scan(t require.TestingT, input string, size int) *found {
 	var f found
 	s := NewScanner(&f)
-	s.Begin("log")
+	require.NoError(t, s.Begin("log"))
 	for b := []byte(input); len(b) > 0; {
 		n := min(size, len(b))
 		block := append(make([]byte, 0, n), b[:n]...)
@@ -98,7 +98,7 @@ func scan(t require.TestingT, input string, size int) *found {
 		b = b[n:]
 	}
 	require.NoError(t, s.End())
-	s.Finish()
+	require.NoError(t, s.Finish())
 	return &f
 }
 
