@@ -71,6 +71,9 @@ func (s *scanner) record(buf []byte) (Record, error) {
 	r.Conn = s.connID()
 	s.literal(" seq=")
 	r.Seq = s.uint(maxUint)
+	if s.err != nil {
+		return Record{}, s.err
+	}
 	sumOf := func() []byte { return s.text[:s.next] }
 	var payload []byte
 	switch r.Kind {

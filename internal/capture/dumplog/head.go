@@ -23,7 +23,7 @@ const maxHeadBytes = 512
 // given in whole.
 func (s *Scanner) head(t *text) *head {
 	if s.line.head == nil {
-		h := findHead(t.bytes)
+		h := findHead(t.bytes, s.line.first)
 		s.line.head = &h
 	}
 	return s.line.head
@@ -35,7 +35,9 @@ func (s *Scanner) head(t *text) *head {
 //	2026-11-23T01:02:03.123456789Z stderr P first part
 //	pods/0.log:12:2026-11-23T01:02:03.123456789Z stderr F:tag last part
 //	{"log":"a part","stream":"stderr","time":"…"}
-func findHead(b []byte) head {
+//
+// raw is the line before escapes were undone, so that the stream is that of the outermost object.
+func findHead(b, raw []byte) head {
 	const longest = len("2026-11-23T01:02:03.123456789+00:00")
 	for from := 0; ; {
 		i := bytes.Index(b[from:min(len(b), maxHeadBytes)], []byte(" std"))
@@ -44,6 +46,9 @@ func findHead(b []byte) head {
 		}
 		i += from
 		from = i + 1
+		if bytes.IndexByte(b[:i], '"') >= 0 {
+			break // in a string of JSON it is for beginPart
+		}
 		for length := len("2026-11-23T01:02:03Z"); length <= min(longest, i); length++ {
 			if h := runtimeHead(b[i-length:]); h.start > 0 {
 				file := bytes.TrimRight(b[:i-length], "0123456789:-")
@@ -55,8 +60,8 @@ func findHead(b []byte) head {
 	}
 	h := head{container: bytes.IndexByte(b[:min(len(b), maxHeadBytes)], '{') >= 0}
 	const name = `"stream"`
-	if i := bytes.Index(b, []byte(name)); h.container && i >= 0 {
-		value := bytes.TrimLeft(b[i+len(name):], ": ")
+	if i := bytes.Index(raw, []byte(name)); h.container && i >= 0 {
+		value := bytes.TrimLeft(raw[i+len(name):], ": ")
 		if value, ok := bytes.CutPrefix(value, []byte{'"'}); ok {
 			if end := bytes.IndexByte(value, '"'); end >= 0 {
 				h.key = key(value[:end], 1)

@@ -2,6 +2,7 @@ package dumplog
 
 import (
 	"bytes"
+	"slices"
 
 	"l4dump/record"
 )
@@ -152,6 +153,11 @@ func (s *Scanner) endLayotto(p *layottoPart) (whole bool, err error) {
 	}
 	s.payload, s.layotto = l.Payload, l
 	return true, s.handler.Layotto(&s.layotto, p.at)
+}
+
+// dropLayotto forgets what began at a place: it was a record.
+func (s *Scanner) dropLayotto(at Place) {
+	s.layottos = slices.DeleteFunc(s.layottos, func(p *layottoPart) bool { return p.at == at })
 }
 
 // finishLayottos gives up all that wait.

@@ -39,10 +39,8 @@ type variant struct {
 
 // parts are the records that wait for their continuation, the latest last.
 type parts struct {
-	list   []*part
-	passes *passes
-	joint  []byte
-	clean  text
+	list  []*part
+	joint []byte
 }
 
 func (p *parts) takeAll() []*part {
@@ -88,14 +86,15 @@ func (s *Scanner) endPart(t *text, stop int) {
 	if len(b) == 0 || !headBytes[b[len(b)-1]] {
 		return
 	}
+	escape := false
 	b = bytes.TrimSuffix(b, []byte{'\r'})
-	if i := bytes.LastIndexByte(b[max(0, len(b)-maxBrokenEscape):], '\\'); i >= 0 {
+	if i := bytes.LastIndexAny(b[max(0, len(b)-maxBrokenEscape):], "\\\x1b#&"); i >= 0 {
 		i += max(0, len(b)-maxBrokenEscape)
 		for i > 0 && b[i-1] == '\\' {
 			i--
 		}
 		if brokenEscape(b[i:]) == len(b)-i {
-			b = b[:i]
+			b, escape = b[:i], true
 		}
 	}
 	stop = len(b)
@@ -103,7 +102,7 @@ func (s *Scanner) endPart(t *text, stop int) {
 	for range 2 { // the window's bracket, or the port's
 		i := bytes.IndexByte(b[from:], '[')
 		if i < 0 {
-			return
+			break
 		}
 		from += i
 		if record.IsCut(b[from:]) && !bytes.Contains(b[from:], []byte(mark)) {
@@ -111,6 +110,9 @@ func (s *Scanner) endPart(t *text, stop int) {
 			return
 		}
 		from++
+	}
+	if escape { // it may be the bracket's
+		s.keep(t, stop, stop, nil)
 	}
 }
 
@@ -134,9 +136,10 @@ func (s *Scanner) beginText(t *text, end bool) (n int, err error) {
 			n += h.start
 		}
 	}
+	passed := h.runtime && !(h.partial && len(bytes.TrimRight(t.bytes[h.start:], "\r")) == 0) // not an empty part
 	for i := 0; i < len(s.parts.list); {
 		p := s.parts.list[i]
-		if (p.plain || h.runtime && p.key == h.key) && p.line != s.lines {
+		if (p.plain || passed && p.key == h.key) && p.line != s.lines {
 			s.expired(s.parts.remove(i))
 			continue
 		}
@@ -160,11 +163,9 @@ func (s *Scanner) beginPart(t *text, start int, end bool) (n int, err error) {
 func (s *Scanner) continueRecord(t *text, start int, end bool) (n int, err error) {
 	skip := runtimeHead(t.bytes[start:]).start
 	start += skip
-	stop, bounded := boundary(t.bytes, start, end)
-	if stop == start {
+	if start == len(t.bytes) {
 		return 0, nil
 	}
-	candidate := t.bytes[start:stop]
 	h := s.head(t)
 	for i := len(s.parts.list) - 1; i >= 0; i-- {
 		p := s.parts.list[i]
@@ -176,16 +177,12 @@ func (s *Scanner) continueRecord(t *text, start int, end bool) (n int, err error
 			continue
 		}
 		for j := len(p.variants) - 1; j >= 0; j-- {
-			n, ok := s.complete(&p.variants[j], candidate)
-			if !ok {
-				continue
+			if n := s.complete(&p.variants[j], t, start, end); n > 0 {
+				s.parts.remove(i)
+				s.dropLayotto(p.at)
+				return skip + n, s.emit(&s.record, s.parts.joint, p.at)
 			}
-			s.parts.remove(i)
-			return skip + n, s.emit(&s.record, s.parts.joint, p.at)
 		}
-	}
-	if !bounded || !h.runtime && !isPart(t.bytes, start, stop) {
-		return 0, nil
 	}
 	for i := len(s.parts.list) - 1; i >= 0; i-- {
 		p := s.parts.list[i]
@@ -193,23 +190,23 @@ func (s *Scanner) continueRecord(t *text, start int, end bool) (n int, err error
 			continue
 		}
 		for j := len(p.variants) - 1; j >= 0; j-- {
-			if !s.extend(p, &p.variants[j], candidate, t.bytes[stop:]) {
-				continue
+			if n := s.extend(p, j, t, start, end); n > 0 {
+				p.line = s.lines
+				s.dropLayotto(p.at)
+				s.line.found = true
+				return skip + n, nil
 			}
-			p.line = s.lines
-			s.line.found = true
-			return skip + len(candidate), nil
 		}
 	}
 	return 0, nil
 }
 
-// complete reports whether v and what begins candidate are a record, which is put into s.record and its text into
-// s.parts.joint. n is how many bytes of candidate belong to it.
-func (s *Scanner) complete(v *variant, candidate []byte) (n int, ok bool) {
+// complete returns how many bytes of t from start on make v a record, which is put into s.record and its text into
+// s.parts.joint; 0 if they do not.
+func (s *Scanner) complete(v *variant, t *text, start int, end bool) int {
 	for _, tail := range v.tails() {
-		joint := s.parts.join(v.bytes, tail, candidate)
-		r, length, err := record.Parse(joint, s.payload[:0])
+		c := s.parts.join(v, tail, t, start, end)
+		r, length, err := record.Parse(c.joint, s.payload[:0])
 		if err != nil || length <= len(v.bytes) {
 			continue
 		}
@@ -217,35 +214,33 @@ func (s *Scanner) complete(v *variant, candidate []byte) (n int, ok bool) {
 			s.payload = r.Payload
 		}
 		s.record = r
-		s.parts.joint = joint[:length]
-		return len(candidate) - (len(joint) - length), true
+		s.parts.joint = c.joint[:length]
+		return max(1, c.stop-start-(len(c.joint)-length))
 	}
-	return 0, false
+	return 0
 }
 
-// extend adds v and candidate to p if they are the beginning of a record. rest is what follows candidate.
-func (s *Scanner) extend(p *part, v *variant, candidate, rest []byte) bool {
-	if len(v.bytes)+len(candidate) > maxPartBytes {
-		return false
-	}
+// extend adds variant j of p and what t holds from start on to p if they are the beginning of a record, and returns how
+// many bytes that are.
+func (s *Scanner) extend(p *part, j int, t *text, start int, end bool) int {
+	v := &p.variants[j]
 	for _, tail := range v.tails() {
-		joint := s.parts.join(v.bytes, tail, candidate)
-		if !record.IsCut(joint) {
+		c := s.parts.join(v, tail, t, start, end)
+		if c.stop == start || !c.bounded || len(c.joint) > maxPartBytes || !record.IsCut(c.joint) ||
+			!s.head(t).runtime && !isPart(t.bytes, start, c.stop) {
 			continue
 		}
-		if p.err == nil && bytes.Contains(joint, []byte(mark)) {
+		if p.err == nil && bytes.Contains(c.joint, []byte(mark)) {
 			p.err = record.ErrCut
 		}
 		if len(p.variants) == maxVariants {
 			p.variants = append(p.variants[:1], p.variants[2:]...)
 		}
-		p.variants = append(p.variants, variant{
-			bytes: bytes.Clone(joint),
-			tail:  bytes.Clone(rest[:brokenEscape(rest)]),
-		})
-		return true
+		rest := t.bytes[c.stop:]
+		p.variants = append(p.variants, variant{bytes: bytes.Clone(c.joint), tail: bytes.Clone(rest[:brokenEscape(rest)])})
+		return c.stop - start
 	}
-	return false
+	return 0
 }
 
 // tails returns what may stand between v and its continuation. Backslashes at the end of a part may belong to an escape
@@ -257,28 +252,42 @@ func (v *variant) tails() [][]byte {
 	return [][]byte{v.tail}
 }
 
-// join returns start, tail and end, valid until the next call.
-func (p *parts) join(start, tail, end []byte) []byte {
-	p.joint = append(p.joint[:0], start...)
-	if len(tail) == 0 {
-		p.joint = append(p.joint, end...)
-		return p.joint
+// continuation is a variant with what may continue it.
+type continuation struct {
+	joint   []byte // both together; valid until the next call
+	stop    int    // where that ends
+	bounded bool   // a part may end there
+}
+
+// join joins v and what t holds from start on. tail is the beginning of an escape, whose end t holds.
+func (p *parts) join(v *variant, tail []byte, t *text, start int, end bool) (c continuation) {
+	p.joint = append(p.joint[:0], v.bytes...)
+	if len(tail) > 0 {
+		escape := append(bytes.Clone(tail), t.bytes[start:min(len(t.bytes), start+maxBrokenEscape)]...)
+		decode := decodeEscape
+		if escape[0] == 0x1b {
+			decode = decodeColor
+		}
+		n, char, emit := decode(escape)
+		if n <= len(tail) { // it is none; or, if everything was given, it is cut once more
+			return continuation{joint: p.joint, stop: start}
+		}
+		if emit {
+			p.joint = append(p.joint, char)
+		}
+		start += n - len(tail)
 	}
-	if p.passes == nil {
-		p.passes = newPasses()
-	}
-	both := append(bytes.Clone(tail), end...)
-	p.clean.reset()
-	p.passes.write(&p.clean, &text{bytes: both, runs: []run{{}}}, true)
-	p.joint = append(p.joint, p.clean.bytes...)
-	return p.joint
+	c.stop, c.bounded = boundary(t.bytes, start, end)
+	p.joint = append(p.joint, t.bytes[start:c.stop]...)
+	c.joint = p.joint
+	return c
 }
 
 // recordBytes are the bytes that stand in a record.
 var recordBytes = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:/@[]%=, ")
 
 // headBytes are the bytes in which the head of a record may break off, escapes and carriage returns included.
-var headBytes = set("0123456789abcdefABCDEFux-[]LD \\\r")
+var headBytes = set("0123456789abcdefABCDEFux-[]LD \\\r\x1b#&;")
 
 // runEnd returns where the bytes of a record end that begin at start, at most maxPartBytes on.
 func runEnd(b []byte, start int) int {

@@ -271,7 +271,12 @@ func decodeEscape(b []byte) (n int, c byte, emit bool) {
 		return decodeNumber(b, n+1, 2, 16)
 	case '0':
 		return decodeNumber(b, n, 3, 8)
-	case '/', '"', '\'':
+	case '"':
+		if n%2 == 0 { // a string that ends with backslashes
+			return n, '\\', true
+		}
+		return n + 1, c, true
+	case '/', '\'':
 		return n + 1, c, true
 	case 'n':
 		return n + 1, '\n', true

@@ -1,0 +1,113 @@
+package dumplog
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"l4dump/record"
+)
+
+// wrappers are what may stand around a line, in any order.
+var wrappers = []func(line string) string{
+	func(l string) string { return envoyPrefix + l },
+	istio,
+	istioJSON2,
+	func(l string) string { return criLine("stderr", "F", l) },
+	func(l string) string { return dockerLine("stderr", l+"\n") },
+	func(l string) string { return dockerLine("stderr", l) },
+	func(l string) string {
+		return `{"kubernetes":{"pod":"a/b"},"n":[1,{"message":` + strconv.Quote(l) + `}]}`
+	},
+	func(l string) string { return `{"message":"` + jsonEscape(l, `=<>&'`) + `"}` },
+	func(l string) string { return `{"message":"` + jsonEscape(l, `[]/:`) + `","x":""}` },
+	func(l string) string { return "level=info msg=" + strconv.Quote(l) },
+	func(l string) string { return `"` + strings.ReplaceAll(l, `"`, `""`) + `",1` },
+	func(l string) string { return "Nov 23 01:23:51 host envoy[1]: " + strings.ReplaceAll(l, "\t", "#011") },
+	func(l string) string { return "\x1b[35m\x1b[K0.log\x1b[m\x1b[K:" + l },
+	func(l string) string { return strings.ReplaceAll(l, "L4D1", "\x1b[01;31m\x1b[KL4D1\x1b[m\x1b[K") },
+	func(l string) string { return l + "\r" },
+}
+
+func istioJSON2(l string) string {
+	return `{"level":"info","msg":` + strconv.Quote("wasm log: "+l) + `,"thread":"1"}`
+}
+
+// jsonEscape quotes text as JSON does, and escapes more than it needs to.
+func jsonEscape(text, more string) string {
+	quoted := strconv.Quote(text)
+	return escapeAll(quoted[1:len(quoted)-1], more, func(c rune) string { return fmt.Sprintf(`\u%04x`, c) })
+}
+
+// TestWrapped wraps a dump at random, and finds exactly its records.
+func TestWrapped(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lines := append(conversation(connA), conversation(connB)...)
+		nesting := rapid.SliceOfN(rapid.IntRange(0, len(wrappers)-1), 0, 5).Draw(t, "nesting")
+		log := make([]string, len(lines))
+		for i, line := range lines {
+			for _, w := range nesting {
+				line = wrappers[w](line)
+			}
+			log[i] = line
+		}
+		var input string
+		switch rapid.IntRange(0, 4).Draw(t, "lines") {
+		case 0:
+			input = logOf(log)
+		case 1:
+			input = strings.Join(log, ",")
+		case 2:
+			input = unicode16(logOf(log), rapid.Bool().Draw(t, "big"), rapid.Bool().Draw(t, "mark"))
+		case 3: // a runtime cuts the lines
+			var parts []string
+			for _, line := range log {
+				cuts := []int{rapid.IntRange(0, len(line)).Draw(t, "first cut")}
+				cuts = append(cuts, rapid.IntRange(cuts[0], len(line)).Draw(t, "second cut"))
+				pieces := cut(line, cuts...)
+				for i, piece := range pieces {
+					parts = append(parts, criLine("stdout", tag(i == len(pieces)-1), piece), criLine("stderr", "F", "abc"))
+				}
+			}
+			input = logOf(parts)
+		case 4: // and that of a collector
+			var parts []string
+			for _, line := range log {
+				for _, piece := range cut(line, rapid.IntRange(0, len(line)).Draw(t, "cut")) {
+					parts = append(parts, dockerLine("stdout", piece))
+				}
+			}
+			input = logOf(parts)
+		}
+		got := scan(t, input, rapid.IntRange(1, 2000).Draw(t, "block"))
+		require.Empty(t, got.faults)
+		require.Equal(t, lines, got.records)
+		require.Empty(t, got.faults)
+	})
+}
+
+// FuzzScan holds that what is found does not depend on how the input is cut into blocks, and that each record that is
+// found stands in the input.
+func FuzzScan(f *testing.F) {
+	for _, row := range shapes {
+		if input := row.shape(conversation(connA)); len(input) < 1<<20 {
+			f.Add([]byte(input), uint16(100), uint16(3))
+		}
+	}
+	layotto := string(record.AppendLayotto(nil, window, 8080, []byte("hello")))
+	f.Add([]byte(dockerLine("stderr", layotto[:45])+"\n"+dockerLine("stderr", layotto[45:])), uint16(50), uint16(0))
+	f.Add([]byte(criLine("stderr", "P", layotto[:45])+"\n"+criLine("stderr", "F", layotto[45:])), uint16(50), uint16(0))
+	f.Fuzz(func(t *testing.T, input []byte, block, pad uint16) {
+		// Padded, the input stands across the end of a window.
+		padded := append(bytes.Repeat([]byte("x"), windowBytes-int(pad)), input...)
+		for _, input := range [][]byte{input, padded} {
+			whole := scan(t, string(input), len(input)+1)
+			require.Equal(t, whole, scan(t, string(input), 1+int(block)))
+		}
+	})
+}
