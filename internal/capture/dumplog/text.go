@@ -225,7 +225,7 @@ func decodeColor(b []byte) (n int, c byte, emit bool) {
 		return 0, 0, false
 	}
 	if b[1] != '[' {
-		return 1, 0, false
+		return 1, b[0], true
 	}
 	for i := 2; i < maxColorBytes; i++ {
 		switch {
@@ -234,10 +234,10 @@ func decodeColor(b []byte) (n int, c byte, emit bool) {
 		case 0x40 <= b[i] && b[i] <= 0x7e:
 			return i + 1, 0, false
 		case b[i] < 0x20 || b[i] > 0x3f:
-			return 1, 0, false
+			return 1, b[0], true
 		}
 	}
-	return 1, 0, false
+	return 1, b[0], true
 }
 
 // maxNesting is how many backslashes may stand before an escaped character: JSON in JSON doubles them each time.
