@@ -226,7 +226,7 @@ func (s *Scanner) extend(p *part, j int, t *text, start int, end bool) int {
 	v := &p.variants[j]
 	for _, tail := range v.tails() {
 		c := s.parts.join(v, tail, t, start, end)
-		if c.stop == start || !c.bounded || len(c.joint) > maxPartBytes || !record.IsCut(c.joint) ||
+		if c.used == 0 || !c.bounded || len(c.joint) > maxPartBytes || !record.IsCut(c.joint) ||
 			!s.head(t).runtime && !isPart(t.bytes, start, c.stop) {
 			continue
 		}
@@ -236,9 +236,8 @@ func (s *Scanner) extend(p *part, j int, t *text, start int, end bool) int {
 		if len(p.variants) == maxVariants {
 			p.variants = append(p.variants[:1], p.variants[2:]...)
 		}
-		rest := t.bytes[c.stop:]
-		p.variants = append(p.variants, variant{bytes: bytes.Clone(c.joint), tail: bytes.Clone(rest[:brokenEscape(rest)])})
-		return c.stop - start
+		p.variants = append(p.variants, variant{bytes: bytes.Clone(c.joint), tail: bytes.Clone(c.tail)})
+		return c.used
 	}
 	return 0
 }
@@ -257,10 +256,13 @@ type continuation struct {
 	joint   []byte // both together; valid until the next call
 	stop    int    // where that ends
 	bounded bool   // a part may end there
+	tail    []byte // an escape that the part's end breaks off
+	used    int    // bytes of the part, that escape included
 }
 
 // join joins v and what t holds from start on. tail is the beginning of an escape, whose end t holds.
 func (p *parts) join(v *variant, tail []byte, t *text, start int, end bool) (c continuation) {
+	first := start
 	p.joint = append(p.joint[:0], v.bytes...)
 	if len(tail) > 0 {
 		escape := append(bytes.Clone(tail), t.bytes[start:min(len(t.bytes), start+maxBrokenEscape)]...)
@@ -269,17 +271,27 @@ func (p *parts) join(v *variant, tail []byte, t *text, start int, end bool) (c c
 			decode = decodeColor
 		}
 		n, char, emit := decode(escape)
-		if n <= len(tail) { // it is none; or, if everything was given, it is cut once more
-			return continuation{joint: p.joint, stop: start}
-		}
-		if emit {
-			p.joint = append(p.joint, char)
+		if n <= len(tail) { // it is none, or it is cut once more
+			n = brokenEscape(escape)
+			return continuation{
+				joint: p.joint, stop: start, bounded: n > len(tail), tail: escape[:n], used: max(0, n-len(tail)),
+			}
 		}
 		start += n - len(tail)
+		if emit && char == 0x1b {
+			escape := append([]byte{char}, t.bytes[start:min(len(t.bytes), start+maxBrokenEscape)]...)
+			if n, _, emit := decodeColor(escape); n > 1 && !emit {
+				start += n - 1
+			}
+		} else if emit {
+			p.joint = append(p.joint, char)
+		}
 	}
 	c.stop, c.bounded = boundary(t.bytes, start, end)
 	p.joint = append(p.joint, t.bytes[start:c.stop]...)
 	c.joint = p.joint
+	c.tail = t.bytes[c.stop : c.stop+brokenEscape(t.bytes[c.stop:])]
+	c.used = c.stop + len(c.tail) - first
 	return c
 }
 
