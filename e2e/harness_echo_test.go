@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"l4dump/strategy"
 )
 
 // echoLoad exchanges bytes with an echo service on several connections for some time.
@@ -21,11 +23,11 @@ type echoLoad struct {
 
 // echoed is what a load did.
 type echoed struct {
-	sent       map[string]uint64 // bytes by the client's address
-	bytes      uint64            // both directions
-	took       time.Duration
-	longestGap time.Duration // between two exchanges of any connection
-	peak       int64
+	sent   map[string]uint64 // bytes by the client's address
+	bytes  uint64            // both directions
+	took   time.Duration
+	unused time.Duration // in which no connection exchanged anything, beyond what the budget saves up
+	peak   int64
 }
 
 func (l *echoLoad) run(t *testing.T, p *proxy) *echoed {
@@ -76,7 +78,7 @@ func (l *echoLoad) run(t *testing.T, p *proxy) *echoed {
 	slices.SortFunc(times, time.Time.Compare)
 	last := begun
 	for _, at := range times {
-		done.longestGap = max(done.longestGap, at.Sub(last))
+		done.unused += max(0, at.Sub(last)-strategy.BudgetBurst)
 		last = at
 	}
 	return done

@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,7 +14,6 @@ import (
 type liveClient struct {
 	*client
 	sent   uint64
-	spoke  []time.Time // when each piece was sent
 	silent []byteRange
 }
 
@@ -41,7 +39,6 @@ func dialLive(t *testing.T, address string) liveClients {
 func (c *liveClient) speak() byteRange {
 	c.t.Helper()
 	from := c.sent
-	c.spoke = append(c.spoke, time.Now())
 	c.exchange(randomBytes(from, pieceBytes))
 	c.sent += pieceBytes
 	return byteRange{from, c.sent}
@@ -52,19 +49,6 @@ func (list liveClients) speak() {
 	for _, c := range list {
 		c.speak()
 	}
-}
-
-// lastRecorded returns when the last bytes were sent of which there is a record by now.
-func (list liveClients) lastRecorded(p *proxy) (last time.Time) {
-	p.t.Helper()
-	d := p.dump()
-	for _, c := range list {
-		chunks := d.of(p.t, c.source()).streams[record.Downstream].chunks
-		if at := c.spoke[chunks[len(chunks)-1].offset/pieceBytes]; at.After(last) {
-			last = at
-		}
-	}
-	return last
 }
 
 // beSilent exchanges bytes on each connection that must not be recorded.
@@ -83,6 +67,19 @@ func (list liveClients) waitForRecords(p *proxy) {
 			c.speak()
 			recorded, ok := d.bySource[c.source()]
 			return ok && recorded.streams[record.Downstream].hasFrom(from)
+		})
+	}
+}
+
+// waitForSilence waits until nothing more is recorded of what passes on each connection.
+func (list liveClients) waitForSilence(p *proxy) {
+	p.t.Helper()
+	for i, c := range list {
+		p.waitForDump(fmt.Sprintf("no records of connection %d", i), func(d *dump) bool {
+			spoken := c.speak()
+			recorded, ok := d.bySource[c.source()]
+			p.dump()
+			return !ok || !recorded.streams[record.Downstream].hasFrom(spoken.from)
 		})
 	}
 }

@@ -119,7 +119,6 @@ func (p *proxy) requireRunning() {
 // stop interrupts the proxy and waits until it has exited, without an error.
 func (p *proxy) stop() {
 	p.t.Helper()
-	const patience = 20 * time.Second
 	select {
 	case <-p.exited:
 	default:
@@ -127,10 +126,10 @@ func (p *proxy) stop() {
 	}
 	select {
 	case <-p.exited:
-	case <-time.After(patience):
+	case <-time.After(deadline):
 		_ = p.cmd.Process.Kill()
 		<-p.exited
-		p.t.Errorf("the proxy was killed %s after the interrupt", patience)
+		p.t.Errorf("the proxy was killed %s after the interrupt", deadline)
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		p.t.Errorf("the proxy ended with %s", p.cmd.ProcessState)

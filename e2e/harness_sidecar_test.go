@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"l4dump/internal/poll"
 	"l4dump/internal/sidecar"
 	"l4dump/strategy"
 )
@@ -33,7 +35,11 @@ import (
 // sidecarCluster is the example's cluster that leads to the sidecar.
 const sidecarCluster = "l4dump-sidecar"
 
-// quickSidecar asks a sidecar more often than the default does, so that tests are short.
+// patientSidecar asks a sidecar more often than the default does, so that tests are short, and waits for it as long as it
+// takes on a busy machine.
+const patientSidecar = `{"poll_interval": "200ms", "timeout": "10s", "stale_after": "30s"}`
+
+// quickSidecar is for sidecars that fail: it soon believes that one has.
 const quickSidecar = `{"poll_interval": "200ms", "timeout": "500ms", "stale_after": "1s"}`
 
 // unlimited returns a strategy with the highest limits of usage.
@@ -262,6 +268,11 @@ func (c *sidecarProcess) ctl(args ...string) string {
 // post sends a JSON body, and returns the answer.
 func (c *sidecarProcess) post(path, body string) (status int, answer string) {
 	c.t.Helper()
+	return c.ask(http.MethodPost, path, body)
+}
+
+func (c *sidecarProcess) ask(method, path, body string) (status int, answer string) {
+	c.t.Helper()
 	endpoint, err := sidecar.ParseEndpoint(c.address)
 	require.NoError(c.t, err)
 	client := http.Client{Timeout: deadline, Transport: &http.Transport{
@@ -270,7 +281,7 @@ func (c *sidecarProcess) post(path, body string) (status int, answer string) {
 			return new(net.Dialer).DialContext(ctx, endpoint.Network, endpoint.Address)
 		},
 	}}
-	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://localhost"+path, bytes.NewBufferString(body))
+	request, err := http.NewRequestWithContext(c.t.Context(), method, "http://localhost"+path, bytes.NewBufferString(body))
 	require.NoError(c.t, err)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
@@ -324,4 +335,20 @@ func (c *sidecarProcess) waitForLines(name string, count int) []string {
 	c.t.Helper()
 	waitFor(c.t, name, func() bool { return len(c.lines(name)) >= count })
 	return c.lines(name)
+}
+
+// answeredPoll is how the sidecar's metrics count the polls that it has answered.
+var answeredPoll = regexp.MustCompile(`(?m)^l4dump_sidecar_requests_total\{code="200",method="\w+",path="` + poll.StatePath + `"\} (\d+)$`)
+
+// polls returns how many polls the sidecar has answered, by its metrics.
+func (c *sidecarProcess) polls() (n int) {
+	c.t.Helper()
+	status, text := c.ask(http.MethodGet, "/metrics", "")
+	require.Equal(c.t, http.StatusOK, status, text)
+	for _, match := range answeredPoll.FindAllStringSubmatch(text, -1) {
+		count, err := strconv.Atoi(match[1])
+		require.NoError(c.t, err, match[0])
+		n += count
+	}
+	return n
 }

@@ -54,7 +54,6 @@ func startService(t *testing.T, handle func(*net.TCPConn)) *service {
 			}
 			s.wait.Go(func() {
 				defer accepted.Close()
-				_ = accepted.SetDeadline(time.Now().Add(2 * deadline))
 				handle(accepted.(*net.TCPConn))
 			})
 		}
@@ -111,8 +110,11 @@ func (c *client) exchange(payload []byte) {
 	require.NoError(c.t, exchange(c.TCPConn, payload))
 }
 
-// exchange sends a payload and waits for its echo.
+// exchange sends a payload and waits for its echo. The connection gets more time, as connect has given it.
 func exchange(c net.Conn, payload []byte) error {
+	if err := c.SetDeadline(time.Now().Add(2 * deadline)); err != nil {
+		return err
+	}
 	sent := make(chan error, 1)
 	go func() {
 		_, err := c.Write(payload)

@@ -19,7 +19,7 @@ func TestPortraits(t *testing.T) {
 		address := socketPath(t)
 		service := startService(t, echo)
 		schedule := unlimited(openStrategy(t))
-		c := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, quickSidecar, `{}`)})
+		c := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, patientSidecar, `{}`)})
 		c.lead(t, sidecarCluster, address)
 		discovered := c.discover(t, listenerName)
 		p := start(t, s, c)
@@ -50,7 +50,7 @@ func TestPortraits(t *testing.T) {
 
 		changed := schedule
 		changed.CPUMaxRate = 98.5
-		discovered.update(t, guardedConfig(changed, quickSidecar, `{}`))
+		discovered.update(t, guardedConfig(changed, patientSidecar, `{}`))
 		waitFor(t, "the new configuration", func() bool { return sidecar.status().Strategy.CPUMaxRate == changed.CPUMaxRate })
 		sidecar.requirePortrait("CONFIGURATION", `"x"`)
 		dumps = sidecar.waitForLines("dump_mem_dump.log", 3)
