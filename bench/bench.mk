@@ -10,7 +10,7 @@ bench-throughput: build envoy ## stream through one worker, with and without the
 	go -C bench run ./throughput $(BENCH_FLAGS)
 
 .PHONY: bench-pingpong
-bench-pingpong: build envoy ## small messages to and fro, likewise
+bench-pingpong: build envoy ## the same with small messages back and forth
 	go -C bench run ./pingpong $(BENCH_FLAGS)
 
 .PHONY: bench-hex

@@ -1,4 +1,4 @@
-// Command pingpong sends small messages to and fro through one Envoy worker, with and without something that records
+// Command pingpong sends small messages back and forth through one Envoy worker, with and without something that records
 // them.
 package main
 
@@ -61,7 +61,7 @@ func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table
 	}
 	defer b.echo.close()
 	b.subjects = subjects()
-	title := fmt.Sprintf("%d bytes to and fro over %d connections, one worker", messageBytes, b.connections)
+	title := fmt.Sprintf("%d bytes back and forth over %d connections, one worker", messageBytes, b.connections)
 	t := report.New(title, []report.Metric{
 		{Name: "rounds/s", Ratio: true},
 		{Name: "p50 µs", Ratio: true},
