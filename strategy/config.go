@@ -66,6 +66,7 @@ type Capture struct {
 	MaxLinesPerSecond     int64 // of records, for the whole proxy process
 	MaxBytesPerConnection int64 // of payload, both directions together
 	NextFilter            NextFilter
+	Selection             Selection
 }
 
 // Format is the dialect of the lines.

@@ -1,0 +1,136 @@
+package strategy
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Address is an IP address: 16 bytes, an IPv4 address mapped to IPv6 (RFC 4291, section 2.5.5.2). Package net/netip is
+// not for the plugin: it links package unique, and with it sync.
+type Address [16]byte
+
+// Prefix is a block of addresses.
+type Prefix struct {
+	Address Address
+	Bits    int // of 128
+}
+
+// Contains reports whether the address is in the block.
+func (p Prefix) Contains(a Address) bool {
+	whole, rest := p.Bits/8, p.Bits%8
+	if string(a[:whole]) != string(p.Address[:whole]) {
+		return false
+	}
+	return rest == 0 || (a[whole]^p.Address[whole])>>(8-rest) == 0
+}
+
+const mappedBits = 96 // that stand before an IPv4 address
+
+// parsePrefix reads an address, or a block in CIDR notation (RFC 4632, section 3.1). Bits after the prefix must be 0.
+func parsePrefix(text string) (p Prefix, ok bool) {
+	address, length, given := strings.Cut(text, "/")
+	p.Address, ok = parseAddress(address)
+	if !ok {
+		return Prefix{}, false
+	}
+	p.Bits = 128
+	if given {
+		most, before := 128, 0
+		if !strings.Contains(address, ":") {
+			most, before = 32, mappedBits
+		}
+		n, err := strconv.ParseUint(length, 10, 8)
+		if err != nil || int(n) > most || strconv.Itoa(int(n)) != length {
+			return Prefix{}, false
+		}
+		p.Bits = int(n) + before
+	}
+	for bit := p.Bits; bit < 128; bit++ {
+		if p.Address[bit/8]>>(7-bit%8)&1 != 0 {
+			return Prefix{}, false
+		}
+	}
+	return p, true
+}
+
+// parseAddress reads an IPv4 or IPv6 address (RFC 4291, section 2.2), without a zone.
+func parseAddress(text string) (a Address, ok bool) {
+	if !strings.Contains(text, ":") {
+		a[10], a[11] = 0xff, 0xff
+		return a, parseIPv4(a[12:], text)
+	}
+	head, tail, compressed := strings.Cut(text, "::")
+	n, ok := parseGroups(a[:], head)
+	if !ok {
+		return Address{}, false
+	}
+	if !compressed {
+		return a, n == len(a)
+	}
+	var end Address
+	m, ok := parseGroups(end[:], tail)
+	if !ok || n+m > len(a)-2 { // "::" stands for one group or more
+		return Address{}, false
+	}
+	copy(a[len(a)-m:], end[:m])
+	return a, true
+}
+
+// parseGroups reads groups of an IPv6 address, the last of which may be an IPv4 address, and returns their bytes.
+func parseGroups(to []byte, text string) (n int, ok bool) {
+	if text == "" {
+		return 0, true
+	}
+	groups := strings.Split(text, ":")
+	for i, group := range groups {
+		if i == len(groups)-1 && strings.Contains(group, ".") {
+			if len(to)-n < 4 || !parseIPv4(to[n:n+4], group) {
+				return 0, false
+			}
+			return n + 4, true
+		}
+		value, err := strconv.ParseUint(group, 16, 16)
+		if err != nil || len(group) > 4 || len(to)-n < 2 {
+			return 0, false
+		}
+		to[n], to[n+1] = byte(value>>8), byte(value)
+		n += 2
+	}
+	return n, true
+}
+
+func parseIPv4(to []byte, text string) bool {
+	parts := strings.Split(text, ".")
+	if len(parts) != 4 {
+		return false
+	}
+	for i, part := range parts {
+		value, err := strconv.ParseUint(part, 10, 8)
+		if err != nil || strconv.Itoa(int(value)) != part { // no leading zeros: some read them as octal
+			return false
+		}
+		to[i] = byte(value)
+	}
+	return true
+}
+
+// ParseEndpoint reads "1.2.3.4:80" or "[::1]:80", as the proxy writes addresses. ok is false for others, as those of Unix
+// sockets.
+func ParseEndpoint(text string) (a Address, port uint16, ok bool) {
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 {
+		return Address{}, 0, false
+	}
+	host, digits := text[:i], text[i+1:]
+	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
+		host = host[1 : len(host)-1]
+	} else if strings.Contains(host, ":") {
+		return Address{}, 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil {
+		return Address{}, 0, false
+	}
+	a, ok = parseAddress(host)
+	return a, uint16(n), ok
+}
