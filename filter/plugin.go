@@ -210,17 +210,18 @@ func (p *plugin) OnPluginDone() bool {
 
 // refresh looks at what does not come with the data.
 func (p *plugin) refresh() {
+	now := p.vm.Now()
 	if c := p.sidecar; c != nil {
 		c.load()
 		p.inputs.Global = c.state.Global
 		if p.reading != c.reading {
 			p.reading, p.measured = c.reading, c.measured
 			p.inputs.Usage = c.usage
-			applies, _ := strategy.Merge(p.config.Strategy, c.state.Global)
+			applies, _ := strategy.Merge(p.config.Strategy, c.state.Global, now)
 			p.fuse.Read(c.usage, applies, p.config.Fuse)
 		}
 	}
-	_, p.off = strategy.Merge(p.config.Strategy, p.inputs.Global)
+	_, p.off = strategy.Merge(p.config.Strategy, p.inputs.Global, now)
 }
 
 // sayStopped says once for the whole proxy that the sidecar has stopped recording, and that it continues.

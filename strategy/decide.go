@@ -24,7 +24,7 @@ type Decision struct {
 // Decide says whether something is recorded now, and if not, why: the plugin and its sidecar decide with it, so that
 // what the sidecar says of the plugin is so. Allocation-free.
 func Decide(in *Inputs) (d Decision) {
-	d.Strategy, d.Continue = Merge(in.Application, in.Global)
+	d.Strategy, d.Continue = Merge(in.Application, in.Global, in.Now)
 	d.Window, d.Open = WindowAt(in.Now, d.Strategy)
 	if d.Continue == Recorded && in.Guarded {
 		d.Continue = in.guard(&d.Strategy)

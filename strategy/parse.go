@@ -61,6 +61,8 @@ func Read(parser *scan.Parser, s *Strategy, global bool) scan.Value {
 		scan.Key("duration", p.Integer(&s.Duration, 1, MaxInterval-1, "")),
 		scan.Key("cpu_max_rate", p.rate(&s.CPUMaxRate)),
 		scan.Key("mem_max_rate", p.rate(&s.MemMaxRate)),
+		scan.Key("placement", p.placement(&s.Spread)),
+		scan.Key("until", p.moment(&s.Until)),
 	}, func(path string) {
 		if s.Duration >= s.Interval {
 			p.Fault(fault.Join(path, "duration"), "want less than interval ("+itoa(s.Interval)+"), got "+itoa(s.Duration))
@@ -160,6 +162,20 @@ func (p reader) duration(to *Milliseconds, least, most Milliseconds) scan.Value 
 		}
 		*to = d
 		return true
+	})
+}
+
+func (p reader) placement(spread *bool) scan.Value {
+	return p.Text(`"aligned" or "spread"`, func(text string) bool {
+		*spread = text == "spread"
+		return *spread || text == "aligned"
+	})
+}
+
+func (p reader) moment(to *Moment) scan.Value {
+	return p.Text(`a time such as "2026-11-25T18:00:00Z"`, func(text string) (ok bool) {
+		*to, ok = parseMoment(text)
+		return ok
 	})
 }
 

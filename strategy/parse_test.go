@@ -186,7 +186,7 @@ func TestFaults(t *testing.T) {
 			`{"strategy": {"switch": "on", "interval": 5, "window": [1]}, "resource_guard": null, "capture": [], "x": 1}`,
 			`strategy.switch: want "ON" or "OFF", got "on"; ` +
 				`strategy.interval: want a whole number from 30 to 3600, got 5; ` +
-				`strategy."window": unknown key, want one of switch, interval, duration, cpu_max_rate, mem_max_rate; ` +
+				`strategy."window": unknown key, want one of switch, interval, duration, cpu_max_rate, mem_max_rate, placement, until; ` +
 				`resource_guard: want "sidecar" or "off", got null; ` +
 				`capture: want an object, got a list; ` +
 				`"x": unknown key, want one of strategy, resource_guard, sidecar, fuse, capture, output`,

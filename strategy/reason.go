@@ -11,6 +11,7 @@ const (
 	// The lasting ones, which keep a whole plugin from recording.
 	ForcedOff    // the global strategy forces it off
 	SwitchedOff  // the strategy's switch is off
+	Ended        // the strategy's time is over
 	WindowClosed // no sampling window is open
 	UsageUnknown // the sidecar has not reported, or too long ago
 	CPULimit     // CPU usage is at its limit
@@ -29,7 +30,7 @@ const (
 )
 
 var reasonNames = [Reasons]string{
-	Recorded: "recorded", ForcedOff: "forced_off", SwitchedOff: "switch_off", WindowClosed: "window_closed",
+	Recorded: "recorded", ForcedOff: "forced_off", SwitchedOff: "switch_off", Ended: "ended", WindowClosed: "window_closed",
 	UsageUnknown: "usage_unknown", CPULimit: "cpu", MemoryLimit: "memory", LogLevel: "log_level",
 	OtherDirection: "direction", ConnectionLimit: "connection_limit", OverBudget: "budget", Unreadable: "unreadable",
 	QueueFull: "queue", SinkLost: "sink",

@@ -37,10 +37,77 @@ func TestMerge(t *testing.T) {
 			}
 			want := map[string]Strategy{"application": application, "global": global}[row.from]
 
-			got, reason := Merge(application, given)
+			got, reason := Merge(application, given, 1000)
 			require.Equal(t, want, got)
 			require.Equal(t, row.reason, reason)
 		})
+	}
+}
+
+// TestMergeEnded takes strategies whose time is over, both sides of the bound.
+func TestMergeEnded(t *testing.T) {
+	const end = 1000
+	with := func(s Switch, until Moment) Strategy { return Strategy{Switch: s, Until: until} }
+	for _, row := range []struct {
+		name        string
+		application Strategy
+		global      *Strategy
+		now         int64
+		want        Switch
+		reason      Reason
+	}{
+		{"before its end", with(SwitchOn, end), nil, end - 1, SwitchOn, Recorded},
+		{"at its end", with(SwitchOn, end), nil, end, SwitchOff, Ended},
+		{"off and over", with(SwitchOff, end), nil, end, SwitchOff, SwitchedOff},
+		{"the global one takes over", with(SwitchOn, end), &Strategy{Switch: SwitchOn}, end, SwitchOn, Recorded},
+		{"the global one is over", with(SwitchOff, 0), &Strategy{Switch: SwitchOn, Until: end}, end, SwitchOff, Ended},
+		{"forced off before its end", with(SwitchOn, 0), &Strategy{Switch: SwitchForceOff, Until: end}, end - 1, SwitchForceOff, ForcedOff},
+		{"no longer forced off", with(SwitchOn, 0), &Strategy{Switch: SwitchForceOff, Until: end}, end, SwitchOn, Recorded},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, reason := Merge(row.application, row.global, row.now)
+			require.Equal(t, row.want, got.Switch)
+			require.Equal(t, row.reason, reason)
+		})
+	}
+}
+
+// TestSpreadWindows looks at every second of many intervals: each has one window of the whole duration, at places that
+// differ.
+func TestSpreadWindows(t *testing.T) {
+	s := Strategy{Interval: 60, Duration: 7, Spread: true}
+	const first, intervals = 1_732_320_000, 2000
+	places := map[int64]int{}
+	next := int64(0)
+	for n := range int64(intervals) {
+		var starts []int64
+		opened := 0
+		for second := range s.Interval {
+			now := first + n*s.Interval + second
+			window, open := WindowAt(now*nanosecondsPerSecond, s)
+			require.LessOrEqual(t, window.Start, now)
+			if !open {
+				continue
+			}
+			opened++
+			if len(starts) == 0 || starts[len(starts)-1] != window.Start {
+				starts = append(starts, window.Start)
+			}
+		}
+		require.Len(t, starts, 1)
+		if n > 0 {
+			require.Equal(t, next, starts[0])
+		}
+		next = s.Next(Window{Start: starts[0], Interval: s.Interval})
+		require.EqualValues(t, s.Duration, opened, "seconds in which the window is open")
+		place := starts[0] - first - n*s.Interval
+		require.GreaterOrEqual(t, place, int64(0))
+		require.LessOrEqual(t, place, s.Interval-s.Duration)
+		places[place]++
+	}
+	require.Len(t, places, int(s.Interval-s.Duration+1), "each place is taken")
+	for place, n := range places {
+		require.Less(t, n, 3*intervals/len(places), "place %d", place)
 	}
 }
 
@@ -136,10 +203,10 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{
-		"recorded", "forced_off", "switch_off", "window_closed", "usage_unknown", "cpu", "memory", "log_level", "direction",
+		"recorded", "forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level", "direction",
 		"connection_limit", "budget", "unreadable", "queue", "sink",
 	}, names)
-	require.Equal(t, []string{"forced_off", "switch_off", "window_closed", "usage_unknown", "cpu", "memory", "log_level"}, lasting)
+	require.Equal(t, []string{"forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level"}, lasting)
 }
 
 func TestMilliseconds(t *testing.T) {

@@ -2,10 +2,10 @@ package strategy
 
 const nanosecondsPerSecond = 1_000_000_000
 
-// Window is a sampling window. Windows are aligned to the wall clock, so that all workers, the sidecar and all pods
-// have the same ones without talking.
+// Window is a sampling window. Where windows stand follows from the wall clock, so that all workers, the sidecar and all
+// pods have the same ones without talking.
 type Window struct {
-	Start    int64 // seconds since the Unix epoch, a multiple of Interval
+	Start    int64 // seconds since the Unix epoch; unless windows are spread, a multiple of Interval
 	Interval int64 // seconds
 }
 
@@ -15,8 +15,33 @@ func WindowAt(now int64, s Strategy) (w Window, open bool) {
 		return Window{Interval: s.Interval}, false
 	}
 	second := now / nanosecondsPerSecond
-	start := second - second%s.Interval
+	number := second / s.Interval
+	start := s.windowStart(number)
+	if start > second { // this interval's window is still to come
+		start = s.windowStart(number - 1)
+	}
 	return Window{Start: start, Interval: s.Interval}, second-start < s.Duration
+}
+
+// Next returns where the window after w begins, in seconds since the Unix epoch.
+func (s Strategy) Next(w Window) int64 { return s.windowStart(w.Start/s.Interval + 1) }
+
+// windowStart returns where the window of the interval with that number begins, in seconds since the Unix epoch. It lies
+// within its interval.
+func (s *Strategy) windowStart(number int64) int64 {
+	start := number * s.Interval
+	if s.Spread {
+		start += int64(mix(uint64(number)^uint64(s.Interval)<<32) % uint64(s.Interval-s.Duration+1))
+	}
+	return start
+}
+
+// mix spreads numbers that follow one another over all of 64 bits: the last steps of SplitMix64.
+func mix(n uint64) uint64 {
+	n += 0x9e3779b97f4a7c15
+	n = (n ^ n>>30) * 0xbf58476d1ce4e5b9
+	n = (n ^ n>>27) * 0x94d049bb133111eb
+	return n ^ n>>31
 }
 
 // UUID returns the window's identifier, a UUID of RFC 9562's version 8, in network byte order:

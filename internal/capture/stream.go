@@ -170,7 +170,7 @@ func unwanted(reason string, inWindows bool) bool {
 	switch reason {
 	case strategy.OtherDirection.String():
 		return true
-	case strategy.WindowClosed.String(), strategy.SwitchedOff.String(), strategy.ForcedOff.String():
+	case strategy.WindowClosed.String(), strategy.SwitchedOff.String(), strategy.ForcedOff.String(), strategy.Ended.String():
 		return inWindows
 	}
 	return false

@@ -115,6 +115,7 @@ func newCtlClear(flags *ctlFlags) *cobra.Command {
 var strategyFlags = map[string]string{
 	"switch": "switch", "interval": "interval", "duration": "duration",
 	"cpu-max-rate": "cpu_max_rate", "mem-max-rate": "mem_max_rate",
+	"placement": "placement", "until": "until",
 }
 
 func newCtlSet(flags *ctlFlags) *cobra.Command {
@@ -125,6 +126,7 @@ func newCtlSet(flags *ctlFlags) *cobra.Command {
 		Long: `set replaces the global strategy. What is not given has its default, not its former value.
 The strategy comes from flags, or as a JSON object from a file.`,
 		Example: `  l4dump ctl set --switch ON --interval 60 --duration 10
+  l4dump ctl set --switch ON --until 2026-11-25T18:00:00Z
   l4dump ctl set -f strategy.json`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -143,6 +145,9 @@ The strategy comes from flags, or as a JSON object from a file.`,
 	p.Int64("duration", d.Duration, "seconds that a window is open, less than the interval")
 	p.Float64("cpu-max-rate", d.CPUMaxRate, "percent of CPU at which recording stops")
 	p.Float64("mem-max-rate", d.MemMaxRate, "percent of memory at which recording stops")
+	p.String("placement", "aligned", "where windows stand within their intervals, aligned or spread")
+	p.String("until", "", "when the strategy ends, such as 2026-11-25T18:00:00Z")
+	completeFlag(cmd, "placement", "aligned", "spread")
 	completeFlag(cmd, "switch", string(strategy.SwitchOn), string(strategy.SwitchOff), string(strategy.SwitchForceOff))
 	return cmd
 }

@@ -42,8 +42,15 @@ func strategyLine(s sidecar.Strategy) string {
 	if s.Switch == strategy.SwitchForceOff {
 		return string(s.Switch)
 	}
-	return fmt.Sprintf("%s, %d s of every %d s, under %g %% CPU and %g %% memory",
+	text := fmt.Sprintf("%s, %d s of every %d s, under %g %% CPU and %g %% memory",
 		s.Switch, s.Duration, s.Interval, s.CPUMaxRate, s.MemMaxRate)
+	if s.Spread {
+		text += ", spread"
+	}
+	if s.Until != 0 {
+		text += ", until " + s.Until.String()
+	}
+	return text
 }
 
 // writeStatus writes a status for a person: whether traffic is recorded, and why not, first.

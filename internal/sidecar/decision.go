@@ -177,7 +177,7 @@ func (d decision) message() Window {
 		ID:    d.windowID(),
 		Start: start,
 		End:   start.Add(time.Duration(d.strategy.Duration) * time.Second),
-		Next:  start.Add(time.Duration(d.strategy.Interval) * time.Second),
+		Next:  time.Unix(d.strategy.Next(d.window), 0).UTC(),
 		Open:  d.open,
 	}
 }

@@ -10,7 +10,7 @@ import (
 // Strategy is a strategy as the API carries it: the object that strategy.ParseStrategy reads, FORCE_OFF included.
 type Strategy strategy.Strategy
 
-// MarshalJSON writes the five keys.
+// MarshalJSON writes the keys that have not their default, and the five of old.
 func (s Strategy) MarshalJSON() ([]byte, error) { return strategy.Strategy(s).AppendJSON(nil), nil }
 
 // UnmarshalJSON reads them; the error is a fault.Faults.

@@ -105,7 +105,8 @@ func (p *portraits) restore(text []byte, now time.Time) {
 			continue
 		}
 		w := windowOf(id)
-		next := time.Unix(w.Start+w.Interval, 0)
+		// Spread windows may be nearly two intervals apart, and the strategy is not known here.
+		next := time.Unix(w.Start+2*w.Interval, 0)
 		if now.Before(next) && w.UUID() == [16]byte(id) {
 			p.taken[portraitKey{window: id.String(), businessType: string(m[2])}] = next
 		}
