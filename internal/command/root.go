@@ -32,6 +32,9 @@ func (e usageError) Unwrap() error { return e.error }
 func Run(stdin io.Reader, stdout, stderr io.Writer, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	// A command that a read or a write holds up does not see the end of its context: the next signal ends the process,
+	// unless the command itself asked for it.
+	context.AfterFunc(ctx, stop)
 	root := newRootCommand()
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -75,7 +75,7 @@ the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for c
 	f.StringVarP(&flags.config, "config", "c", "envoy.yaml", "Envoy configuration file, YAML or JSON")
 	f.IntVar(&flags.concurrency, "concurrency", 0, "number of workers; 0 is the number of CPUs")
 	f.StringVar(&flags.logLevel, "log-level", "info", "level of the plugin's log: trace, debug, info, warning, error, critical or off")
-	f.DurationVar(&flags.drainTime, "drain-time", 5*time.Second, "how long connections may go on after an interrupt")
+	f.DurationVar(&flags.drainTime, "drain-time", 5*time.Second, "how long connections may continue after an interrupt")
 	f.StringVar(&flags.echo, "echo", "", "also start a service at this ADDRESS that sends back what it gets")
 	f.StringVar(&flags.sidecar, "sidecar", "", "also start the sidecar at this ADDRESS, HOST:PORT or unix:///PATH")
 	f.StringVar(&flags.sidecarDir, "sidecar-dir", "l4dump-sidecar", "directory of all that the sidecar writes")
@@ -114,7 +114,15 @@ func (f *runFlags) check() (host.LogLevel, error) {
 }
 
 func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
-	stderr := cmd.ErrOrStderr()
+	interrupts := make(chan os.Signal, 2)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupts)
+	stderr := newQueue(cmd.ErrOrStderr())
+	defer func() {
+		if err := stderr.close(); err != nil && !errors.Is(err, errNotRead) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "l4dump: %v\n", err)
+		}
+	}()
 	if f.echo != "" {
 		echo, err := listenEcho(f.echo)
 		if err != nil {
@@ -135,7 +143,7 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 			}
 		}()
 	}
-	log := stderr
+	log := io.Writer(stderr)
 	if f.format == formatText {
 		view := newLiveView(cmd.OutOrStdout(), stderr, wantsColor(f.color, cmd.OutOrStdout()))
 		defer func() {
@@ -146,9 +154,9 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		log = view
 	}
 	if f.envoy != "" {
-		return f.runEnvoy(cmd.Context(), log, stderr)
+		return f.runEnvoy(cmd.Context(), log, stderr, interrupts)
 	}
-	return f.runEmbedded(cmd.Context(), log, stderr, level)
+	return f.runEmbedded(cmd.Context(), log, stderr, level, interrupts)
 }
 
 // startSidecar starts what the sidecar command starts, with its defaults. It logs warnings only: this log is the
@@ -159,9 +167,7 @@ func (f *runFlags) startSidecar(ctx context.Context, stderr io.Writer) (*sidecar
 	flags.listen = []string{f.sidecar}
 	flags.logLevel = "warn"
 	flags.options.Dir = f.sidecarDir
-	if config, err := proxy.Load(f.config); err == nil { // else the engine says what is wrong, or only Envoy can read it
-		flags.options.EnvoyAdmin = config.AdminURL()
-	}
+	flags.options.EnvoyAdmin = proxy.AdminURL(f.config)
 	c, err := flags.start(ctx, stderr)
 	if err != nil {
 		return nil, fmt.Errorf("start the sidecar: %w%s", err, inUseHint(err, "--sidecar"))
@@ -172,7 +178,7 @@ func (f *runFlags) startSidecar(ctx context.Context, stderr io.Writer) (*sidecar
 	return c, nil
 }
 
-func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level host.LogLevel) error {
+func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level host.LogLevel, interrupts <-chan os.Signal) error {
 	config, err := proxy.Load(f.config)
 	if err != nil {
 		return err
@@ -194,22 +200,34 @@ func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level
 	printHint(stderr, addresses)
 
 	<-server.Stopping()
-	interrupts := make(chan os.Signal, 1)
-	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(interrupts)
+	again, ended := anotherInterrupt(ctx, interrupts)
+	defer ended()
 	if n := server.Connections(); n > 0 {
-		fmt.Fprintf(stderr, "l4dump: stopping; %d connections may go on for %s, another interrupt ends them\n", n, f.drainTime)
+		fmt.Fprintf(stderr, "l4dump: stopping; %d connections may continue for %s, another interrupt ends them\n", n, f.drainTime)
 	}
-	ended := make(chan struct{})
-	defer close(ended)
+	context.AfterFunc(again, server.Hurry)
+	return server.Wait()
+}
+
+// anotherInterrupt returns a context that ends with the next interrupt after the one that ended ctx, if one did, or when
+// stop is called.
+func anotherInterrupt(ctx context.Context, interrupts <-chan os.Signal) (again context.Context, stop func()) {
+	awaited := 1
+	if ctx.Err() != nil {
+		awaited++ // the one that ended it comes by this channel too
+	}
+	again, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
-		select {
-		case <-interrupts:
-			server.Hurry()
-		case <-ended:
+		defer cancel()
+		for range awaited {
+			select {
+			case <-interrupts:
+			case <-again.Done():
+				return
+			}
 		}
 	}()
-	return server.Wait()
+	return again, cancel
 }
 
 // inUseHint says what to do about an address that is in use; "" after another error.
@@ -230,28 +248,35 @@ func printHint(w io.Writer, addresses []string) {
 	fmt.Fprintln(w, "Ctrl-C stops.")
 }
 
-// runEnvoy runs a real Envoy until it ends or ctx does; then it is interrupted, and killed if it does not stop.
-func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer) error {
+// runEnvoy runs a real Envoy until it ends or ctx does; then its connections may continue for the drain time, and it is
+// interrupted, and killed if it does not stop.
+func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer, interrupts <-chan os.Signal) error {
 	args := []string{
 		"-c", f.config, "--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:" + f.logLevel,
+		"--drain-time-s", strconv.Itoa(int((f.drainTime + time.Second - 1) / time.Second)),
 	}
 	if f.concurrency > 0 {
 		args = append(args, "--concurrency", strconv.Itoa(f.concurrency))
 	}
+	admin := proxy.AdminURL(f.config)
 	envoy := exec.CommandContext(ctx, f.envoy, args...)
 	envoy.Stdout, envoy.Stderr = stderr, log
-	envoy.Cancel = func() error { return envoy.Process.Signal(os.Interrupt) }
-	envoy.WaitDelay = f.drainTime + envoyPatience
+	envoy.Cancel = func() error {
+		again, stop := anotherInterrupt(ctx, interrupts)
+		defer stop()
+		drainEnvoy(again, admin, f.drainTime, stderr)
+		return envoy.Process.Signal(os.Interrupt)
+	}
+	envoy.WaitDelay = envoyPatience
 	if err := envoy.Start(); err != nil {
 		return fmt.Errorf("start Envoy: %w", err)
 	}
 	fmt.Fprintf(stderr, "l4dump: %s runs %s\n", f.envoy, f.config)
-	// A file that only Envoy can run has no hint.
-	if config, err := proxy.Load(f.config); err == nil {
+	if config, err := proxy.Load(f.config); err == nil { // else it has no hint, since only Envoy can run it
 		ctx, cancel := context.WithCancel(ctx)
 		var hint sync.WaitGroup
 		hint.Go(func() {
-			if waitReady(ctx, config.AdminURL()) {
+			if waitReady(ctx, admin) {
 				printHint(stderr, config.ListenAddresses())
 			}
 		})

@@ -205,7 +205,7 @@ func TestRunStopsAtTheSecondInterrupt(t *testing.T) {
 	_, err = io.ReadFull(conn, make([]byte, 1))
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
-	stderr.find(t, `(stopping; 1 connections may go on for 1h0m0s, another interrupt ends them)\n`)
+	stderr.find(t, `(stopping; 1 connections may continue for 1h0m0s, another interrupt ends them)\n`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 	require.Zero(t, <-code)
 }
@@ -222,9 +222,18 @@ echo "arguments: $*" >&2
 while :; do sleep 0.02; done
 `), 0o700))
 	var ready atomic.Bool
-	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if !ready.Load() {
+	var drained atomic.Bool
+	var asked atomic.Int32
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !ready.Load():
 			w.WriteHeader(http.StatusServiceUnavailable)
+		case r.URL.Path == "/drain_listeners" && r.Method == http.MethodPost:
+			drained.Store(true)
+		case r.URL.Path == "/stats":
+			n := max(0, 2-asked.Add(1))
+			fmt.Fprintf(w, `{"stats":[{"name":"listener.admin.downstream_cx_active","value":7},
+				{"name":"listener.l.worker_0.downstream_cx_active","value":%d},{"name":"listener.l.downstream_cx_active","value":%d}]}`, n, n)
 		}
 	}))
 	defer admin.Close()
@@ -237,13 +246,14 @@ while :; do sleep 0.02; done
 	go func() {
 		code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
 	}()
-	require.Equal(t, "-c "+file+" --disable-hot-restart --log-level warning --component-log-level wasm:debug --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
+	require.Equal(t, "-c "+file+" --disable-hot-restart --log-level warning --component-log-level wasm:debug --drain-time-s 5 --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
 	require.NotContains(t, stderr.String(), "/dev/tcp", "nobody listens yet")
 	ready.Store(true)
 	stderr.find(t, `(/dev/tcp/127.0.0.1/10000)`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 	require.Zero(t, <-code)
-	require.Contains(t, stderr.String(), "interrupted\n")
+	require.Contains(t, stderr.String(), "l4dump: stopping; 1 connections may continue for 5s, another interrupt ends them\ninterrupted\n")
+	require.True(t, drained.Load())
 	require.Empty(t, stdout.String())
 }
 
@@ -258,4 +268,45 @@ func TestEchoEndsWithItsConnections(t *testing.T) {
 	service.close()
 	_, err = net.Dial("tcp", address)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+}
+
+// stalling is an output whose reader stops at a text.
+type stalling struct {
+	watched
+	at      string
+	resumed chan struct{}
+}
+
+func (s *stalling) Write(text []byte) (int, error) {
+	if strings.Contains(s.String(), s.at) {
+		<-s.resumed
+	}
+	return s.watched.Write(text)
+}
+
+func TestRunWithALogThatNobodyReads(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+
+	service, err := listenEcho("127.0.0.1:0")
+	require.NoError(t, err)
+	defer service.close()
+	file := runFile(t, service.listener.Addr().String(), dumpLines())
+	stderr := &stalling{at: "Ctrl-C stops.\n", resumed: make(chan struct{})}
+	code := make(chan int)
+	go func() {
+		code <- Run(strings.NewReader(""), io.Discard, stderr, []string{"run", "-c", file, "--format", "log", "--concurrency", "1"})
+	}()
+	listener := stderr.find(t, `l4dump: listener tcp on (\S+)\n`)
+	stderr.find(t, `(Ctrl-C stops.)\n`)
+	for range 3 {
+		echoed(t, listener)
+	}
+	require.NotContains(t, stderr.String(), "wasm log probe: [")
+	close(stderr.resumed)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	require.Zero(t, <-code)
+	require.Equal(t, 3*len(dumpLines()), strings.Count(stderr.String(), "wasm log probe: ["))
 }

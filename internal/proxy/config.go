@@ -263,10 +263,24 @@ func (c *Config) ListenAddresses() []string {
 	return addresses
 }
 
-// AdminURL returns where this machine reaches the administration interface, http://host:port; empty where the file has
-// none, or lets the system choose its port.
-func (c *Config) AdminURL() string {
-	address := c.Bootstrap.GetAdmin().GetAddress().GetSocketAddress()
+// AdminURL returns where this machine reaches the administration interface of the bootstrap in a file, http://host:port,
+// also if the engine does not support the rest of the file; empty if the file has none, lets the system choose its port,
+// or cannot be read.
+func AdminURL(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	documents, err := envoyapi.Documents(text)
+	if err != nil || len(documents) == 0 {
+		return ""
+	}
+	content, err := documents[0].Envoy()
+	if err != nil {
+		return ""
+	}
+	bootstrap, _ := Check(content)
+	address := bootstrap.GetAdmin().GetAddress().GetSocketAddress()
 	if address.GetPortValue() == 0 {
 		return ""
 	}
