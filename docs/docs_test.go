@@ -127,6 +127,13 @@ func TestLinks(t *testing.T) {
 	require.Positive(t, found)
 }
 
+// TestReadme holds the README to a length that is read.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	require.LessOrEqual(t, strings.Count(string(text), "\n"), 150)
+}
+
 // anchors returns those of a document's headings, as GitHub makes them.
 func anchors(text string) (list []string) {
 	odd := regexp.MustCompile(`[^a-z0-9 _-]`)
