@@ -109,6 +109,26 @@ func TestRotationBySize(t *testing.T) {
 	require.NoError(t, files.append(portraitFile, []byte("012345678")), "the longest")
 }
 
+// The length that counts is that of the line which is written, not of the one that would be if the file were kept.
+func TestRotationAsksForTheLine(t *testing.T) {
+	dir, now := t.TempDir(), &clock{now: epoch}
+	files := newFiles(t, dir, Rotation{MaxFileBytes: 10, MaxAge: time.Hour, MaxTotalBytes: 1000}, now.Now)
+	whole := "0123456789" // and its end: one byte too long
+	line := func(first bool) [][]byte {
+		if first {
+			return [][]byte{[]byte(whole)}
+		}
+		return [][]byte{[]byte("b")}
+	}
+	require.NoError(t, files.append(memDumpFile, []byte("aaaaaaaa")))
+	require.ErrorIs(t, files.appendLine(memDumpFile, line), errLineTooLong)
+	require.Equal(t, map[string]string{memDumpFile: "aaaaaaaa\n"}, contents(t, dir))
+	whole = whole[:9]
+	require.NoError(t, files.appendLine(memDumpFile, line))
+	require.Equal(t, whole+"\n", contents(t, dir)[memDumpFile])
+	require.Len(t, contents(t, dir), 2)
+}
+
 func TestRotationByAge(t *testing.T) {
 	dir, now := t.TempDir(), &clock{now: epoch}
 	rotation := Rotation{MaxFileBytes: 1000, MaxAge: time.Hour, MaxTotalBytes: 10000}
