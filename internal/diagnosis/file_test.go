@@ -137,13 +137,13 @@ func TestFile(t *testing.T) {
 		},
 		{
 			"a sidecar that measures too seldom", wasmKind + "  pluginConfig: {strategy: {switch: \"ON\"}, sidecar: {stale_after: 5s}}\n---\napiVersion: apps/v1\nkind: Deployment\n" +
-				"spec: {template: {spec: {containers: [{image: example/l4dump, args: [sidecar, --sample-interval, 4001ms]}]}}}\n", nil,
-			[]string{"note: document 1: spec.pluginConfig.sidecar.stale_after: is 5s, less than the sidecar's --sample-interval and the plugin's poll_interval together (5.001s): " +
+				"spec: {template: {spec: {containers: [{image: example/l4dump, args: [sidecar, --sample-interval, 2001ms]}]}}}\n", nil,
+			[]string{"note: document 1: spec.pluginConfig.sidecar.stale_after: is 5s, less than twice the sidecar's --sample-interval and the plugin's poll_interval together (5.002s): " +
 				"recording would stop between two measurements"},
 		},
 		{
 			"a sidecar that measures in time", wasmKind + "  pluginConfig: {strategy: {switch: \"ON\"}, sidecar: {stale_after: 5s}}\n---\napiVersion: apps/v1\nkind: Deployment\n" +
-				"spec: {template: {spec: {containers: [{image: example/l4dump, args: [sidecar, --sample-interval=4s]}]}}}\n", nil,
+				"spec: {template: {spec: {containers: [{image: example/l4dump, args: [sidecar, --sample-interval=2s]}]}}}\n", nil,
 			[]string{},
 		},
 		{

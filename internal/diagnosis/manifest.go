@@ -221,9 +221,9 @@ func sampleInterval(args []string) time.Duration {
 func (f *file) compareIntervals() {
 	for _, sidecar := range f.sidecars {
 		for _, g := range f.guarded {
-			if needed := sidecar.sampleInterval + g.polling; g.staleAfter < needed {
+			if needed := usage.LeastStaleAfter(sidecar.sampleInterval, g.polling); g.staleAfter < needed {
 				f.note(fault.Join(g.path, "sidecar.stale_after"), fmt.Sprintf(
-					"is %s, less than the sidecar's --sample-interval and the plugin's poll_interval together (%s): recording would stop between two measurements",
+					"is %s, less than twice the sidecar's --sample-interval and the plugin's poll_interval together (%s): recording would stop between two measurements",
 					g.staleAfter, needed))
 			}
 		}

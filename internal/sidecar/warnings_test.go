@@ -52,8 +52,3 @@ func TestWarnings(t *testing.T) {
 		})
 	}
 }
-
-func TestLeastStaleAfter(t *testing.T) {
-	require.Equal(t, 2*time.Second, LeastStaleAfter(time.Second, 0))
-	require.Equal(t, 3*time.Second, LeastStaleAfter(time.Second, time.Second))
-}

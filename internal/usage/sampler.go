@@ -11,6 +11,11 @@ import (
 // DefaultInterval is how often a Sampler reads if it is not told.
 const DefaultInterval = time.Second
 
+// LeastStaleAfter returns the least age from which a measurement may not be believed, so that recording does not stop
+// and start again between two of them: measurements are taken each sample, the next one may come late by as much, and
+// who asks each poll has the last one that long. poll is 0 for the sidecar itself.
+func LeastStaleAfter(sample, poll time.Duration) time.Duration { return 2*sample + poll }
+
 // Source is what a Sampler reads; a Reader is one.
 type Source interface {
 	Read(ctx context.Context) (Reading, error)

@@ -242,3 +242,8 @@ func BenchmarkSamplerLatest(b *testing.B) {
 		}
 	}
 }
+
+func TestLeastStaleAfter(t *testing.T) {
+	require.Equal(t, 2*time.Second, LeastStaleAfter(time.Second, 0))
+	require.Equal(t, 3*time.Second, LeastStaleAfter(time.Second, time.Second))
+}
