@@ -36,11 +36,11 @@ func parsePrefix(text string) (p Prefix, ok bool) {
 	p.Bits = 128
 	if given {
 		most, before := 128, 0
-		if !strings.Contains(address, ":") {
+		if !isIPv6(address) {
 			most, before = 32, mappedBits
 		}
 		n, err := strconv.ParseUint(length, 10, 8)
-		if err != nil || int(n) > most || strconv.Itoa(int(n)) != length {
+		if err != nil || int(n) > most || len(length) > 1 && length[0] == '0' {
 			return Prefix{}, false
 		}
 		p.Bits = int(n) + before
@@ -53,9 +53,11 @@ func parsePrefix(text string) (p Prefix, ok bool) {
 	return p, true
 }
 
+func isIPv6(text string) bool { return strings.IndexByte(text, ':') >= 0 }
+
 // parseAddress reads an IPv4 or IPv6 address (RFC 4291, section 2.2), without a zone.
 func parseAddress(text string) (a Address, ok bool) {
-	if !strings.Contains(text, ":") {
+	if !isIPv6(text) {
 		a[10], a[11] = 0xff, 0xff
 		return a, parseIPv4(a[12:], text)
 	}
@@ -81,9 +83,10 @@ func parseGroups(to []byte, text string) (n int, ok bool) {
 	if text == "" {
 		return 0, true
 	}
-	groups := strings.Split(text, ":")
-	for i, group := range groups {
-		if i == len(groups)-1 && strings.Contains(group, ".") {
+	for more := true; more; {
+		var group string
+		group, text, more = strings.Cut(text, ":")
+		if !more && strings.IndexByte(group, '.') >= 0 {
 			if len(to)-n < 4 || !parseIPv4(to[n:n+4], group) {
 				return 0, false
 			}
@@ -100,13 +103,12 @@ func parseGroups(to []byte, text string) (n int, ok bool) {
 }
 
 func parseIPv4(to []byte, text string) bool {
-	parts := strings.Split(text, ".")
-	if len(parts) != 4 {
-		return false
-	}
-	for i, part := range parts {
+	more := true
+	for i := range 4 {
+		var part string
+		part, text, more = strings.Cut(text, ".")
 		value, err := strconv.ParseUint(part, 10, 8)
-		if err != nil || strconv.Itoa(int(value)) != part { // no leading zeros: some read them as octal
+		if err != nil || more != (i < 3) || len(part) > 1 && part[0] == '0' { // some read a leading zero as octal
 			return false
 		}
 		to[i] = byte(value)
@@ -124,7 +126,7 @@ func ParseEndpoint(text string) (a Address, port uint16, ok bool) {
 	host, digits := text[:i], text[i+1:]
 	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
 		host = host[1 : len(host)-1]
-	} else if strings.Contains(host, ":") {
+	} else if isIPv6(host) {
 		return Address{}, 0, false
 	}
 	n, err := strconv.ParseUint(digits, 10, 16)

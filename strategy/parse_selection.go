@@ -9,12 +9,10 @@ func (p reader) criteria(c *Criteria) scan.Value {
 		scan.Key("ports", p.ports(&c.Ports)),
 		scan.Key("sources", p.prefixes(&c.Sources)),
 		scan.Key("destinations", p.prefixes(&c.Destinations)),
-		scan.Key("directions", texts(p, &c.Directions, `"inbound" or "outbound"`, func(text string) (string, bool) {
-			return text, text == "inbound" || text == "outbound"
-		})),
-		scan.Key("sni", p.patterns(&c.SNI)),
-		scan.Key("peers", p.patterns(&c.Peers)),
-		scan.Key("first_bytes", texts(p, &c.FirstBytes, "1 to "+itoa(MaxFirstBytes)+" bytes in hex digits", unhex)),
+		scan.Key("directions", p.texts(&c.Directions, `"inbound" or "outbound"`, isDirection)),
+		scan.Key("sni", p.texts(&c.SNI, wantPattern, isPattern)),
+		scan.Key("peers", p.texts(&c.Peers, wantPattern, isPattern)),
+		scan.Key("first_bytes", p.texts(&c.FirstBytes, "1 to "+itoa(MaxFirstBytes)+" bytes in hex digits", unhex)),
 	}, func(path string) {
 		if c.empty() {
 			p.Fault(path, "want at least one key: ports, sources, destinations, directions, sni, peers or first_bytes")
@@ -22,41 +20,48 @@ func (p reader) criteria(c *Criteria) scan.Value {
 	})
 }
 
+const wantPattern = `a text of 1 to 256 bytes, with at most one "*", first or last`
+
+func isDirection(text string) (string, bool) { return text, text == "inbound" || text == "outbound" }
+
+func isPattern(text string) (string, bool) { return text, validPattern(text) }
+
 func (p reader) ports(to *[]uint16) scan.Value {
-	return p.list(`a list of ports`, func(path string) {
+	return p.list("a list of ports", func(path string) {
 		port := int64(0)
 		p.Integer(&port, 1, 1<<16-1, "")(path)
 		*to = append(*to, uint16(port))
-	}, func() int { return len(*to) })
+	})
 }
 
 func (p reader) prefixes(to *[]Prefix) scan.Value {
-	return texts(p, to, `an IP address or a block such as "10.0.0.0/8"`, parsePrefix)
+	const want = `an IP address or a block such as "10.0.0.0/8"`
+	return p.list("a list, each of "+want, p.Text(want, func(text string) bool {
+		prefix, ok := parsePrefix(text)
+		*to = append(*to, prefix)
+		return ok
+	}))
 }
 
-func (p reader) patterns(to *[]Pattern) scan.Value {
-	return texts(p, to, `a text of 1 to `+itoa(MaxPatternBytes)+` bytes, with at most one "*", first or last`,
-		func(text string) (Pattern, bool) { return Pattern(text), Pattern(text).valid() })
-}
-
-// texts reads a list of strings, each of which parse accepts.
-func texts[T any](p reader, to *[]T, want string, parse func(text string) (T, bool)) scan.Value {
-	return p.list("a list, each of "+want, func(path string) {
-		p.Text(want, func(text string) bool {
-			value, ok := parse(text)
-			*to = append(*to, value)
-			return ok
-		})(path)
-	}, func() int { return len(*to) })
+// texts reads a list of strings, which parse accepts and turns into what they stand for.
+func (p reader) texts(to *[]string, want string, parse func(text string) (string, bool)) scan.Value {
+	return p.list("a list, each of "+want, p.Text(want, func(text string) bool {
+		text, ok := parse(text)
+		*to = append(*to, text)
+		return ok
+	}))
 }
 
 // list reads a list of 1 to MaxCriteria elements.
-func (p reader) list(want string, element scan.Value, length func() int) scan.Value {
-	return p.List(want, element, func(path string) {
-		if n := length(); n < 1 || n > MaxCriteria {
-			p.Fault(path, "want 1 to "+itoa(MaxCriteria)+" elements, got "+itoa(int64(n)))
-		}
-	})
+func (p reader) list(want string, element scan.Value) scan.Value {
+	return func(path string) {
+		n := int64(0)
+		p.List(want, func(path string) { n++; element(path) }, func(path string) {
+			if n < 1 || n > MaxCriteria {
+				p.Fault(path, "want 1 to "+itoa(MaxCriteria)+" elements, got "+itoa(n))
+			}
+		})(path)
+	}
 }
 
 // unhex returns the bytes that pairs of hex digits stand for.

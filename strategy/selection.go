@@ -14,9 +14,9 @@ type Criteria struct {
 	Sources      []Prefix // of clients' addresses
 	Destinations []Prefix // of the addresses that they connect to
 	Directions   []string // of the listener, "inbound" or "outbound"
-	SNI          []Pattern
-	Peers        []Pattern // URIs in clients' certificates
-	FirstBytes   []string  // that clients' streams begin with
+	SNI          []string // patterns, as matches has them
+	Peers        []string // patterns of URIs in clients' certificates
+	FirstBytes   []string // that clients' streams begin with
 }
 
 // The bounds of Criteria.
@@ -26,28 +26,27 @@ const (
 	MaxPatternBytes = 256
 )
 
-// Pattern is a text with at most one "*", which stands for any number of characters, at its beginning or its end.
-type Pattern string
-
-// Matches reports whether text is one that the pattern stands for.
-func (p Pattern) Matches(text string) bool {
-	s := string(p)
+// matches reports whether pattern stands for text. It is a text with at most one "*", which stands for any number of
+// characters, at its beginning or its end.
+func matches(pattern, text string) bool {
+	last := len(pattern) - 1
 	switch {
-	case s == "*":
+	case pattern == "*":
 		return text != ""
-	case strings.HasPrefix(s, "*"):
-		return strings.HasSuffix(text, s[1:])
-	case strings.HasSuffix(s, "*"):
-		return strings.HasPrefix(text, s[:len(s)-1])
+	case pattern[0] == '*':
+		return strings.HasSuffix(text, pattern[1:])
+	case pattern[last] == '*':
+		return strings.HasPrefix(text, pattern[:last])
 	}
-	return text == s
+	return text == pattern
 }
 
-// valid reports whether p is a pattern.
-func (p Pattern) valid() bool {
-	stars := strings.Count(string(p), "*")
-	return p != "" && len(p) <= MaxPatternBytes &&
-		(stars == 0 || stars == 1 && (p[0] == '*' || p[len(p)-1] == '*'))
+func validPattern(p string) bool {
+	if p == "" || len(p) > MaxPatternBytes {
+		return false
+	}
+	star := strings.IndexByte(p, '*')
+	return star < 0 || star == len(p)-1 || star == 0 && strings.IndexByte(p[1:], '*') < 0
 }
 
 // Subject is what is known of a connection so far.
@@ -130,7 +129,7 @@ func (c *Criteria) decide(about *Subject) Verdict {
 // address decides by what is known when a connection begins.
 func (c *Criteria) address(about *Subject) Verdict {
 	to, port, known := ParseEndpoint(about.Destination)
-	if len(c.Ports) > 0 && !(known && contains(c.Ports, port)) {
+	if len(c.Ports) > 0 && !(known && containsPort(c.Ports, port)) {
 		return Unselected
 	}
 	if len(c.Destinations) > 0 && !(known && within(c.Destinations, to)) {
@@ -141,13 +140,10 @@ func (c *Criteria) address(about *Subject) Verdict {
 			return Unselected
 		}
 	}
-	if len(c.Directions) > 0 && !contains(c.Directions, about.Direction) {
-		return Unselected
-	}
-	return Selected
+	return identity(c.Directions, about.Direction, true)
 }
 
-func identity(patterns []Pattern, text string, known bool) Verdict {
+func identity(patterns []string, text string, known bool) Verdict {
 	switch {
 	case len(patterns) == 0:
 		return Selected
@@ -155,7 +151,7 @@ func identity(patterns []Pattern, text string, known bool) Verdict {
 		return Undecided
 	}
 	for _, pattern := range patterns {
-		if pattern.Matches(text) {
+		if matches(pattern, text) {
 			return Selected
 		}
 	}
@@ -189,9 +185,9 @@ func within(prefixes []Prefix, a Address) bool {
 	return false
 }
 
-func contains[T comparable](list []T, want T) bool {
-	for _, each := range list {
-		if each == want {
+func containsPort(ports []uint16, port uint16) bool {
+	for _, each := range ports {
+		if each == port {
 			return true
 		}
 	}
