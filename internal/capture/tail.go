@@ -26,12 +26,13 @@ type Tail struct {
 	path    string
 	file    *os.File
 	read    int64             // bytes of file
+	poll    time.Duration     // the longest time between two looks
 	watcher *fsnotify.Watcher // nil if the system has none: then polling alone sees changes
 }
 
 // OpenTail returns a Tail of the file at path, which Next opens. When ctx is canceled, Next and Read return its error.
 func OpenTail(ctx context.Context, path string) *Tail {
-	t := &Tail{ctx: ctx, path: path}
+	t := &Tail{ctx: ctx, path: path, poll: tailPoll}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return t
@@ -95,7 +96,7 @@ func (t *Tail) Read(b []byte) (int, error) {
 	}
 }
 
-// replaced reports whether the file was truncated, or another one stands under its name.
+// replaced reports whether the file was truncated, or another one has its name.
 func (t *Tail) replaced() (bool, error) {
 	current, err := t.file.Stat()
 	if err != nil {
@@ -116,7 +117,7 @@ func (t *Tail) replaced() (bool, error) {
 
 // wait returns when the file may have changed.
 func (t *Tail) wait() error {
-	timer := time.NewTimer(tailPoll)
+	timer := time.NewTimer(t.poll)
 	defer timer.Stop()
 	var events <-chan fsnotify.Event
 	var failures <-chan error

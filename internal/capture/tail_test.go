@@ -3,9 +3,11 @@ package capture
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,4 +153,60 @@ func TestTailOfNothing(t *testing.T) {
 	tail := OpenTail(context.Background(), filepath.Join(t.TempDir(), "log"))
 	require.ErrorIs(t, tail.Next(), os.ErrNotExist)
 	require.NoError(t, tail.Close())
+}
+
+// The watchers alone show what happens to a file: without them each of these waits for the next poll.
+func TestTailWithoutPolling(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		change func(t *testing.T, path string)
+		want   string
+	}{
+		{"the file grows", func(t *testing.T, path string) { appendTo(t, path, "more\n") }, "more"},
+		{"the file is renamed and made anew", func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(path, path+".1"))
+			appendTo(t, path, "more\n")
+		}, "more"},
+		{"another file is renamed to its name", func(t *testing.T, path string) {
+			appendTo(t, path+".new", "more\n")
+			require.NoError(t, os.Rename(path+".new", path))
+		}, "more"},
+		{"the file is truncated", func(t *testing.T, path string) {
+			require.NoError(t, os.Truncate(path, 0))
+			appendTo(t, path, "1\n")
+		}, "1"},
+		{"the file behind a link grows", func(t *testing.T, path string) { appendTo(t, path+".target", "more\n") }, "more"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "log")
+			appendTo(t, path+".target", "first\n")
+			if strings.Contains(row.name, "link") {
+				target := filepath.Join(t.TempDir(), "target") // in a directory that is not watched
+				require.NoError(t, os.Rename(path+".target", target))
+				require.NoError(t, os.Symlink(target, path))
+				require.NoError(t, os.Symlink(target, path+".target"))
+			} else {
+				require.NoError(t, os.Rename(path+".target", path))
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), tailDeadline)
+			defer cancel()
+			tail := OpenTail(ctx, path)
+			defer func() { require.NoError(t, tail.Close()) }()
+			require.NotNil(t, tail.watcher)
+			tail.poll = 24 * time.Hour
+			require.NoError(t, tail.Next())
+			buffer := make([]byte, 64)
+			n, err := tail.Read(buffer)
+			require.NoError(t, err)
+			require.Equal(t, "first\n", string(buffer[:n]))
+			go row.change(t, path)
+			n, err = tail.Read(buffer)
+			if errors.Is(err, io.EOF) {
+				require.NoError(t, tail.Next())
+				n, err = tail.Read(buffer)
+			}
+			require.NoError(t, err)
+			require.Equal(t, row.want+"\n", string(buffer[:n]))
+		})
+	}
 }
