@@ -273,24 +273,6 @@ func TestSharedDataEndsWithItsEngines(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestCloseStream(t *testing.T) {
-	te := newTestEngine(t, nil)
-	f := te.filter(t, "")
-	closed := 0
-	connection := testConnection
-	connection.Close = func() { closed++ }
-	s, ok := f.NewStream(0, &connection)
-	require.True(t, ok)
-	require.Equal(t, Continue, s.NewConnection())
-	other := newTestStream(t, f)
-	require.Equal(t, Continue, other.DownstreamData([]byte("!set_effective_context 2\nclose_stream 2"), false))
-	require.Equal(t, 1, closed, "a stream that is closed from outside of its own callbacks")
-	require.Equal(t, Close, s.UpstreamData(nil, false))
-	require.Equal(t, Close, other.DownstreamData([]byte("!close_stream 3"), false))
-	s.DownstreamClose(CloseLocal)
-	other.DownstreamClose(CloseLocal)
-}
-
 func TestPauseIsRefused(t *testing.T) {
 	te := newTestEngine(t, nil)
 	f := te.filter(t, "data 1")

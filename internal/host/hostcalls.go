@@ -34,7 +34,6 @@ var hostcalls = []hostcall{
 	{"proxy_log", i32s(3), (*VM).proxyLog},
 	{"proxy_get_log_level", i32s(1), (*VM).proxyGetLogLevel},
 	{"proxy_get_buffer_bytes", i32s(5), (*VM).proxyGetBufferBytes},
-	{"proxy_get_buffer_status", i32s(3), (*VM).proxyGetBufferStatus},
 	{"proxy_get_header_map_pairs", i32s(3), (*VM).proxyGetHeaderMapPairs},
 	{"proxy_get_header_map_value", i32s(5), (*VM).proxyGetHeaderMapValue},
 	{"proxy_get_property", i32s(4), (*VM).proxyGetProperty},
@@ -47,12 +46,13 @@ var hostcalls = []hostcall{
 	{"proxy_record_metric", []api.ValueType{api.ValueTypeI32, api.ValueTypeI64}, (*VM).proxyRecordMetric},
 	{"proxy_get_metric", i32s(2), (*VM).proxyGetMetric},
 	{"proxy_get_current_time_nanoseconds", i32s(1), (*VM).proxyGetCurrentTime},
-	{"proxy_set_effective_context", i32s(1), (*VM).proxySetEffectiveContext},
 	{"proxy_done", nil, (*VM).proxyDone},
-	{"proxy_continue_stream", i32s(1), (*VM).proxyContinueStream},
-	{"proxy_close_stream", i32s(1), (*VM).proxyCloseStream},
 
 	{"proxy_add_header_map_value", i32s(5), nil},
+	{"proxy_close_stream", i32s(1), nil},
+	{"proxy_continue_stream", i32s(1), nil},
+	{"proxy_get_buffer_status", i32s(3), nil},
+	{"proxy_set_effective_context", i32s(1), nil},
 	{"proxy_call_foreign_function", i32s(6), nil},
 	{"proxy_dequeue_shared_queue", i32s(3), nil},
 	{"proxy_enqueue_shared_queue", i32s(3), nil},
@@ -88,7 +88,7 @@ func (vm *VM) proxyLog(p []uint64) status {
 	if !ok {
 		return statusInvalidMemoryAccess
 	}
-	vm.engine.options.Log.plugin(level, vm.thread, vm.scope().prefix, message)
+	vm.engine.options.Log.plugin(level, vm.thread, vm.current.prefix, message)
 	return statusOK
 }
 
@@ -143,7 +143,7 @@ func (c *guestContext) buffer(kind uint32) ([]byte, status) {
 
 // proxy_get_buffer_bytes(type, start, length, → data, → size)
 func (vm *VM) proxyGetBufferBytes(p []uint64) status {
-	data, result := vm.scope().buffer(uint32(p[0]))
+	data, result := vm.current.buffer(uint32(p[0]))
 	if result != statusOK {
 		return result
 	}
@@ -151,18 +151,6 @@ func (vm *VM) proxyGetBufferBytes(p []uint64) status {
 	start := min(uint64(uint32(p[1])), uint64(len(data)))
 	end := min(start+uint64(uint32(p[2])), uint64(len(data)))
 	return vm.give(data[start:end], uint32(p[3]), uint32(p[4]))
-}
-
-// proxy_get_buffer_status(type, → length, → flags)
-func (vm *VM) proxyGetBufferStatus(p []uint64) status {
-	data, result := vm.scope().buffer(uint32(p[0]))
-	if result != statusOK {
-		return result
-	}
-	if result := vm.write32(p[1], uint32(len(data))); result != statusOK {
-		return result
-	}
-	return vm.write32(p[2], 0)
 }
 
 // headers returns a header map, and false if there is none now.
@@ -184,7 +172,7 @@ func (vm *VM) proxyGetHeaderMapPairs(p []uint64) status {
 	if uint32(p[0]) > mapMax {
 		return statusBadArgument
 	}
-	headers, _ := vm.scope().headers(uint32(p[0]))
+	headers, _ := vm.current.headers(uint32(p[0]))
 	vm.scratch = appendPairs(vm.scratch[:0], headers)
 	return vm.give(vm.scratch, uint32(p[1]), uint32(p[2]))
 }
@@ -198,7 +186,7 @@ func (vm *VM) proxyGetHeaderMapValue(p []uint64) status {
 	if !ok {
 		return statusInvalidMemoryAccess
 	}
-	headers, ok := vm.scope().headers(uint32(p[0]))
+	headers, ok := vm.current.headers(uint32(p[0]))
 	if !ok {
 		return statusBadArgument
 	}
@@ -234,7 +222,7 @@ func (vm *VM) proxyGetProperty(p []uint64) status {
 		return statusInvalidMemoryAccess
 	}
 	var result status
-	if vm.scratch, result = vm.scope().appendProperty(vm.scratch[:0], path); result != statusOK {
+	if vm.scratch, result = vm.current.appendProperty(vm.scratch[:0], path); result != statusOK {
 		return result
 	}
 	return vm.give(vm.scratch, uint32(p[2]), uint32(p[3]))
@@ -271,7 +259,7 @@ func (vm *VM) proxySetSharedData(p []uint64) status {
 
 // proxy_set_tick_period_milliseconds(period)
 func (vm *VM) proxySetTickPeriod(p []uint64) status {
-	if r := vm.scope().root; r != nil {
+	if r := vm.current.root; r != nil {
 		r.setTick(time.Duration(uint32(p[0])) * time.Millisecond)
 	}
 	return statusOK
@@ -377,48 +365,13 @@ func (vm *VM) proxyGetCurrentTime(p []uint64) status {
 	return vm.write64(p[0], uint64(vm.engine.options.Now().UnixNano()))
 }
 
-// proxy_set_effective_context(id)
-func (vm *VM) proxySetEffectiveContext(p []uint64) status {
-	id := uint32(p[0])
-	if _, ok := vm.contexts[id]; !ok && id != 0 {
-		return statusBadArgument
-	}
-	vm.effective = id
-	return statusOK
-}
-
 // proxy_done(): a root context whose proxy_on_done asked to wait is deleted when the present call has returned.
 func (vm *VM) proxyDone([]uint64) status {
-	r := vm.scope().root
+	r := vm.current.root
 	if r == nil || !r.pending {
 		return statusNotFound
 	}
 	r.pending = false
 	vm.after = append(vm.after, r.delete)
-	return statusOK
-}
-
-// proxy_continue_stream(type): nothing is ever paused.
-func (vm *VM) proxyContinueStream(p []uint64) status {
-	if uint32(p[0]) > streamMax {
-		return statusBadArgument
-	}
-	return statusOK
-}
-
-// proxy_close_stream(type): both sides of a proxied connection end together.
-func (vm *VM) proxyCloseStream(p []uint64) status {
-	kind := uint32(p[0])
-	if kind > streamMax {
-		return statusBadArgument
-	}
-	c := vm.scope()
-	if c.stream == nil || (kind != streamDownstream && kind != streamUpstream) {
-		return statusOK
-	}
-	c.stream.closing = true
-	if c.stream.connection.Close != nil && c != vm.current {
-		c.stream.connection.Close()
-	}
 	return statusOK
 }

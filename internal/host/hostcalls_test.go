@@ -39,13 +39,6 @@ get_property xds\0listener_direction: 0 "\x00\x00\x00\x00\x00\x00\x00\x00"
 get_property xds\0cluster_name: 1 ""
 get_property node\0id: 1 ""
 get_property listener_direction: 1 ""`},
-		{"properties outside of a stream", `
-set_effective_context 1: 0
-get_property plugin_name: 0 "probe"
-get_property source\0address: 1 ""
-get_property connection\0id: 1 ""
-get_property xds\0node\0id: 0 "n1"
-get_property xds\0listener_direction: 1 ""`},
 		{"set property", `
 set_property a b: 12`},
 		{"counter", `
@@ -93,9 +86,7 @@ get_buffer_bytes 6 0 1: 0 ""
 get_buffer_bytes 7 0 1: 1 ""
 get_buffer_bytes 0 0 1: 0 ""
 get_buffer_bytes 8 0 1: 0 ""
-get_buffer_bytes 9 0 1: 2 ""
-get_buffer_status 7: 1 0 0
-get_buffer_status 9: 2 0 0`},
+get_buffer_bytes 9 0 1: 2 ""`},
 		{"header maps", `
 get_header_map_pairs 6: 0 ""
 get_header_map_value 6 :status: 2 ""
@@ -108,13 +99,8 @@ get_log_level: 0 2
 log 6 x: 2
 log 1 hidden: 0
 log_bad_pointer: 6`},
-		{"streams and contexts", `
-continue_stream 2: 0
-continue_stream 3: 0
-continue_stream 4: 2
-close_stream 4: 2
+		{"contexts and time", `
 done: 1
-set_effective_context 77: 2
 get_time: 0 1795397031887000000`},
 		{"HTTP call without any cluster", `
 http_call web 500 '' :method GET :path /x :authority a: 2 0`},
@@ -136,4 +122,15 @@ http_call web 500 '' :method GET :path /x :authority a: 2 0`},
 			require.Equal(t, want, got)
 		})
 	}
+}
+
+func TestPropertiesOutsideOfAStream(t *testing.T) {
+	te := newTestEngine(t, nil)
+	te.log.take()
+	te.filter(t, "get_property plugin_name\nget_property source\\0address\nget_property connection\\0id\nget_property xds\\0listener_direction")
+	log := strings.Join(te.log.take(), "\n")
+	require.Contains(t, log, `get_property plugin_name: 0 "probe"`)
+	require.Contains(t, log, `get_property source\0address: 1 ""`)
+	require.Contains(t, log, `get_property connection\0id: 1 ""`)
+	require.Contains(t, log, `get_property xds\0listener_direction: 1 ""`)
 }

@@ -64,7 +64,7 @@ func (vm *VM) httpCall(cluster string, headers []Header, body []byte, timeout in
 	if request.Method == "" || request.Path == "" || request.Authority == "" {
 		return 0, statusBadArgument
 	}
-	r := vm.scope().root
+	r := vm.current.root
 	if endpoints == 0 || r == nil || r.deleted || r.calls >= maxCalls {
 		return 0, statusInternalFailure
 	}

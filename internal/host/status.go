@@ -30,20 +30,13 @@ const (
 	mapMax                      = 7
 )
 
-// The stream types of proxy_close_stream and proxy_continue_stream.
-const (
-	streamDownstream = 2
-	streamUpstream   = 3
-	streamMax        = 3
-)
-
 // Action is what a callback of a stream asks the proxy to do.
 type Action int
 
 const (
 	// Continue passes the data on.
 	Continue Action = iota
-	// Close ends the connection: the plugin failed and is not allowed to, or it asked for the end.
+	// Close ends the connection: the plugin failed, and its policy is not to let traffic through.
 	Close
 )
 

@@ -9,9 +9,6 @@ type Connection struct {
 	SourcePort         int64
 	DestinationAddress string // host:port
 	DestinationPort    int64
-	// Close is called when the plugin asks for the end of the connection outside of a data callback. It must neither block
-	// nor call the stream. It may be nil.
-	Close func()
 }
 
 // Upstream is the host that a connection was passed on to.
@@ -31,7 +28,6 @@ type Stream struct {
 	downstream, upstream []byte // what the present callback may read
 	peer                 atomic.Pointer[Upstream]
 	created              bool
-	closing              bool // the plugin asked for the end
 	ended                bool
 }
 
@@ -139,9 +135,6 @@ func (s *Stream) DownstreamClose(by CloseType) {
 func (s *Stream) live() bool { return s.vm.failed == nil && s.created && !s.ended }
 
 func (s *Stream) action() Action {
-	if s.closing {
-		return Close
-	}
 	if s.vm.failed == nil || s.bypassed || s.root.filter.plugin.FailurePolicy == FailOpenLive {
 		return Continue
 	}

@@ -30,7 +30,6 @@ type VM struct {
 
 	background *guestContext // id 0: what runs outside of any context
 	current    *guestContext
-	effective  uint32 // 0: none was set
 	contexts   map[uint32]*guestContext
 	nextID     uint32
 
@@ -131,10 +130,10 @@ func (vm *VM) call(c *guestContext, f api.Function, name string, args ...uint64)
 	if vm.failed != nil || vm.closed {
 		return errFailed
 	}
-	vm.current, vm.effective = c, 0
+	vm.current = c
 	copy(vm.stack[:], args)
 	err := f.CallWithStack(vm.ctx, vm.stack[:])
-	vm.current, vm.effective = vm.background, 0
+	vm.current = vm.background
 	if err != nil {
 		vm.fail(name, err)
 	}
@@ -203,16 +202,6 @@ func (vm *VM) give(data []byte, addressAt, lengthAt uint32) status {
 		return statusInvalidMemoryAccess
 	}
 	return statusOK
-}
-
-// scope is the context that a hostcall is about.
-func (vm *VM) scope() *guestContext {
-	if vm.effective != 0 {
-		if c, ok := vm.contexts[vm.effective]; ok {
-			return c
-		}
-	}
-	return vm.current
 }
 
 // drop ends a VM that tried a configuration, or that failed, without a word to its guest.

@@ -50,7 +50,7 @@ func (o *guestOutput) Write(p []byte) (int, error) {
 		}
 		o.line = append(o.line, text...)
 		if ended {
-			o.vm.engine.options.Log.plugin(o.level, o.vm.thread, o.vm.scope().prefix, o.line)
+			o.vm.engine.options.Log.plugin(o.level, o.vm.thread, o.vm.current.prefix, o.line)
 			o.line = o.line[:0]
 		}
 		rest = after

@@ -70,7 +70,6 @@ func (c *connection) open(worker int) bool {
 		ID:            l.server.nextID.Add(1),
 		SourceAddress: source.String(), SourcePort: int64(source.Port),
 		DestinationAddress: destination.String(), DestinationPort: int64(destination.Port),
-		Close: func() { c.end(host.CloseLocal, false) },
 	}
 	for _, x := range l.extensions {
 		if !x.open(worker, info, &c.streams) {

@@ -164,23 +164,6 @@ func TestNoFilter(t *testing.T) {
 	requireEnd(t, conn)
 }
 
-func TestPluginClosesTheConnection(t *testing.T) {
-	s := newTestFile(serve(t, echo), typed(wasm("", nil))).start(t, nil)
-	conn := s.dial(t)
-	_, err := io.WriteString(conn, "!close_stream 2")
-	require.NoError(t, err)
-	requireEnd(t, conn)
-	s.log.waitFor(t, "downstream_close 2 1")
-
-	first := s.dial(t)
-	roundTrip(t, first, "a") // it has the context 3
-	second := s.dial(t)
-	_, err = io.WriteString(second, "!set_effective_context 3\nclose_stream 2")
-	require.NoError(t, err)
-	requireEnd(t, first)
-	s.log.waitFor(t, "downstream_close 3 1")
-}
-
 func TestPluginFails(t *testing.T) {
 	tests := []struct {
 		name       string

@@ -25,9 +25,6 @@ func proxyGetLogLevel(level unsafe.Pointer) uint32
 //go:wasmimport env proxy_get_buffer_bytes
 func proxyGetBufferBytes(kind, start, limit uint32, p, n unsafe.Pointer) uint32
 
-//go:wasmimport env proxy_get_buffer_status
-func proxyGetBufferStatus(kind uint32, length, flags unsafe.Pointer) uint32
-
 //go:wasmimport env proxy_get_header_map_pairs
 func proxyGetHeaderMapPairs(kind uint32, p, n unsafe.Pointer) uint32
 
@@ -68,17 +65,8 @@ func proxyGetMetric(id uint32, value unsafe.Pointer) uint32
 //go:wasmimport env proxy_get_current_time_nanoseconds
 func proxyGetCurrentTimeNanoseconds(t unsafe.Pointer) uint32
 
-//go:wasmimport env proxy_set_effective_context
-func proxySetEffectiveContext(id uint32) uint32
-
 //go:wasmimport env proxy_done
 func proxyDone() uint32
-
-//go:wasmimport env proxy_continue_stream
-func proxyContinueStream(kind uint32) uint32
-
-//go:wasmimport env proxy_close_stream
-func proxyCloseStream(kind uint32) uint32
 
 // state is what the scripts of one module set.
 var state = struct {
@@ -216,9 +204,6 @@ func run(script string) bool {
 		case "get_buffer_bytes":
 			status = proxyGetBufferBytes(u32(words[1]), u32(words[2]), u32(words[3]), unsafe.Pointer(&p), unsafe.Pointer(&n))
 			result = quote(view(p, n))
-		case "get_buffer_status":
-			status = proxyGetBufferStatus(u32(words[1]), unsafe.Pointer(&n), unsafe.Pointer(&p))
-			result = strconv.Itoa(int(n)) + " " + strconv.Itoa(int(p))
 		case "get_header_map_pairs":
 			status = proxyGetHeaderMapPairs(u32(words[1]), unsafe.Pointer(&p), unsafe.Pointer(&n))
 			result = quote(view(p, n))
@@ -265,14 +250,8 @@ func run(script string) bool {
 		case "get_time":
 			status = proxyGetCurrentTimeNanoseconds(unsafe.Pointer(&v))
 			result = strconv.FormatUint(v, 10)
-		case "set_effective_context":
-			status = proxySetEffectiveContext(u32(words[1]))
 		case "done":
 			status = proxyDone()
-		case "continue_stream":
-			status = proxyContinueStream(u32(words[1]))
-		case "close_stream":
-			status = proxyCloseStream(u32(words[1]))
 		default:
 			panic("unknown word " + words[0])
 		}
