@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func (p *logPipe) full() bool {
 	require.NoError(p.t, raw.Control(func(fd uintptr) {
 		writable, fault = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 0)
 	}))
-	if fault == unix.EINTR { //nolint:errorlint // as it comes from the system call
+	if errors.Is(fault, unix.EINTR) {
 		return false
 	}
 	require.NoError(p.t, fault)

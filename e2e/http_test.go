@@ -96,12 +96,12 @@ func (c *httpClient) exchange(ctx context.Context, path string, body []byte) err
 // finish ends the client's stream when all answers are there, and waits until the proxy has ended its own.
 func (c *httpClient) finish() {
 	c.t.Helper()
-	require.NoError(c.t, c.TCPConn.CloseWrite())
+	require.NoError(c.t, c.CloseWrite())
 	<-c.wire.ended // the connection has a deadline
 }
 
 // TestHTTP records in front of an HTTP connection manager: requests one after another, large bodies, and HTTP/2 with
-// requests at once. What is recorded is what passed. The engine has no HTTP connection manager.
+// requests at once. What is recorded is what passed, but for pipelined requests. The engine has no HTTP connection manager.
 func TestHTTP(t *testing.T) {
 	t.Parallel()
 	const requests = 20
@@ -165,44 +165,39 @@ func TestHTTP(t *testing.T) {
 			require.Equal(t, digestOf(received), recorded.streams[record.Upstream].digest(t), row.name)
 			recorded.streams = [2]stream{} // not to hold all of it
 		}
+		requirePipelined(t, p)
 	})
 }
 
-// TestPipelinedHTTP sends HTTP/1.1 requests before the answers to those before: while one is answered, the next ones wait
+// requirePipelined sends HTTP/1.1 requests before the answers to those before: while one is answered, the next ones wait
 // in the proxy's buffer, and the plugin sees them again with each read. docs/FORMAT.md says so, in "Bytes that stand in
 // a dump more than once".
-func TestPipelinedHTTP(t *testing.T) {
-	t.Parallel()
-	onEnvoys(t, func(t *testing.T, s subject) {
-		capture := strings.Replace(everything, "{", `{"next_filter": "http_connection_manager", `, 1)
-		c := newConfig(t, startHTTPService(t), plugins{listenerName: pluginConfig(openStrategy(t), capture, `{}`)})
-		c.speakHTTP(t, listenerName)
-		p := start(t, s, c)
+func requirePipelined(t *testing.T, p *proxy) {
+	t.Helper()
+	closes := p.dump().closes
+	client := dial(t, p.address(listenerName))
+	var requests []string
+	for _, name := range []string{"first", "second", "third"} {
+		requests = append(requests, fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: %s\r\n\r\n", name, serverName))
+	}
+	// One write, and so one read of the proxy.
+	_, err := client.Write([]byte(strings.Join(requests, "")))
+	require.NoError(t, err)
+	w := newWire(client.TCPConn)
+	answers := newAnswers(w)
+	for _, name := range []string{"first", "second", "third"} {
+		require.Equal(t, "/"+name, answers.next(t))
+	}
+	require.NoError(t, client.CloseWrite())
+	answers.end(t)
 
-		client := dial(t, p.address(listenerName))
-		var requests []string
-		for _, name := range []string{"first", "second", "third"} {
-			requests = append(requests, fmt.Sprintf("GET /%s HTTP/1.1\r\nHost: %s\r\n\r\n", name, serverName))
-		}
-		// One write, and so one read of the proxy.
-		_, err := client.Write([]byte(strings.Join(requests, "")))
-		require.NoError(t, err)
-		w := newWire(client.TCPConn)
-		answers := newAnswers(w)
-		for _, name := range []string{"first", "second", "third"} {
-			require.Equal(t, "/"+name, answers.next(t))
-		}
-		require.NoError(t, client.CloseWrite())
-		answers.end(t)
-
-		recorded := p.waitForCloses(1).of(t, client.source())
-		require.Equal(t, "http_connection_manager", recorded.open.Next)
-		_, received := w.passed()
-		require.Equal(t, string(received), string(recorded.streams[record.Upstream].bytes(t, 0)), "what the proxy sends stands once")
-		want := strings.Join(requests, "") + strings.Join(requests[1:], "") + requests[2]
-		require.Equal(t, want, string(recorded.streams[record.Downstream].bytes(t, 0)))
-		require.Equal(t, ledger(uint64(len(want)), uint64(len(want)), 0), recorded.closed.Downstream, "counted as often as it stands")
-	})
+	recorded := p.waitForCloses(closes+1).of(t, client.source())
+	require.Equal(t, "http_connection_manager", recorded.open.Next)
+	_, received := w.passed()
+	require.Equal(t, string(received), string(recorded.streams[record.Upstream].bytes(t, 0)), "what the proxy sends stands once")
+	want := strings.Join(requests, "") + strings.Join(requests[1:], "") + requests[2]
+	require.Equal(t, want, string(recorded.streams[record.Downstream].bytes(t, 0)))
+	require.Equal(t, ledger(uint64(len(want)), uint64(len(want)), 0), recorded.closed.Downstream, "counted as often as it stands")
 }
 
 // answers are HTTP/1.1 responses on one connection.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,6 +10,9 @@ import (
 
 // stalledBytes are so many that their records fill any pipe.
 const stalledBytes = 1 << 20
+
+// missedWorkers is what /stats says once a worker has not answered the watchdog.
+var missedWorkers = regexp.MustCompile(`(?m)^workers\.watchdog_miss: [1-9]`)
 
 // startExchange starts to send a payload, and returns what comes of it: an error, or nil when it has come back.
 func startExchange(c *client, payload []byte) <-chan error {
@@ -42,6 +46,11 @@ func TestStalledLog(t *testing.T) {
 			require.Fail(t, "the worker's other connection does not stall", "%v", err)
 		default:
 		}
+		// How it shows, as docs/OPERATIONS.md says.
+		require.Equal(t, "LIVE\n", p.get("/ready"))
+		waitFor(t, "the watchdog to miss the worker", func() bool {
+			return missedWorkers.MatchString(p.get("/stats?filter=workers.watchdog_miss"))
+		})
 		require.True(t, pipe.full() && p.waitsForPipe(), "still")
 
 		pipe.resume()
@@ -57,9 +66,8 @@ func TestStalledLog(t *testing.T) {
 	})
 }
 
-// TestStalledLogDoesNotStall has what Envoy writes with --log-path, and what the engine writes, not depend on whoever
-// reads standard error.
-func TestStalledLogDoesNotStall(t *testing.T) {
+// TestLogPathDoesNotStall has Envoy write its log to a file: then nothing depends on whoever reads standard error.
+func TestLogPathDoesNotStall(t *testing.T) {
 	t.Parallel()
 	onEnvoys(t, func(t *testing.T, s subject) {
 		service := startService(t, echo)
