@@ -206,12 +206,19 @@ func requireWhole(t *testing.T, c *conn, want talk) {
 	require.Equal(t, record.Ledger{Seen: want.received.length, Kept: want.received.length}, c.closed.Upstream)
 }
 
+// decode runs the decode command on a log, which must succeed, and returns what it says.
+func decode(t *testing.T, log string, args ...string) string {
+	t.Helper()
+	text, err := exec.Command(commandLine(t), append(append([]string{"decode"}, args...), log)...).CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	return string(text)
+}
+
 // requireDecoded requires that the decode command finds all connections in a log, by their identifiers, without a fault.
 func requireDecoded(t *testing.T, log string, want map[string]talk) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "streams")
-	text, err := exec.Command(commandLine(t), "decode", "--format", "raw", "--out", dir, "--strict", log).CombinedOutput()
-	require.NoError(t, err, "%s", text)
+	decode(t, log, "--format", "raw", "--out", dir, "--strict")
 	read := func(name string) digest {
 		stream, err := os.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {

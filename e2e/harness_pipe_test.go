@@ -20,6 +20,7 @@ type logPipe struct {
 	log     string // path of the file
 	write   *os.File
 	reading sync.Mutex // held while the reader stands still
+	stalled bool       // it does so by stall
 }
 
 // newLogPipe returns a pipe whose reader reads. It ends when the test does, after the proxy that writes.
@@ -55,9 +56,18 @@ func newLogPipe(t *testing.T) *logPipe {
 }
 
 // stall makes the reader stand still, after at most one more read, until resume.
-func (p *logPipe) stall() { p.reading.Lock() }
+func (p *logPipe) stall() {
+	p.reading.Lock()
+	p.stalled = true
+}
 
-func (p *logPipe) resume() { p.reading.Unlock() }
+// resume lets the reader read again, if it does not. A test that ends calls it first, so that the proxy can end.
+func (p *logPipe) resume() {
+	if p.stalled {
+		p.stalled = false
+		p.reading.Unlock()
+	}
+}
 
 // full reports whether a writer must wait.
 func (p *logPipe) full() bool {

@@ -35,6 +35,7 @@ func TestStalledLog(t *testing.T) {
 		other.exchange([]byte("before"))
 
 		pipe.stall()
+		defer pipe.resume()
 		payload := randomBytes(1, stalledBytes)
 		done := startExchange(busy, payload)
 		waitFor(t, "the worker to wait for the log's reader", func() bool { return pipe.full() && p.waitsForPipe() })
@@ -66,21 +67,27 @@ func TestStalledLog(t *testing.T) {
 	})
 }
 
-// TestLogPathDoesNotStall has Envoy write its log to a file: then nothing depends on whoever reads standard error.
-func TestLogPathDoesNotStall(t *testing.T) {
+// TestStalledLogOfOthers has Envoy write its log to a file, and the engine to a queue of its own: then nothing depends on
+// whoever reads standard error.
+func TestStalledLogOfOthers(t *testing.T) {
 	t.Parallel()
-	onEnvoys(t, func(t *testing.T, s subject) {
+	onEach(t, func(t *testing.T, s subject) {
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{listenerName: pluginConfig(openStrategy(t), everything, `{}`)})
 		pipe := newLogPipe(t)
-		log := filepath.Join(t.TempDir(), "envoy.log")
-		p := startWith(t, s.with(1), c, options{stderr: pipe.write, log: log, args: []string{"--log-path", log}})
+		o := options{stderr: pipe.write, log: pipe.log}
+		if s.name != engine {
+			o.log = filepath.Join(t.TempDir(), "envoy.log")
+			o.args = []string{"--log-path", o.log}
+		}
+		p := startWith(t, s.with(1), c, o)
 		pipe.stall()
-		defer pipe.resume() // the pipe's end waits for it
+		defer pipe.resume()
 		client := dial(t, p.address(listenerName))
 		payload := randomBytes(1, stalledBytes)
 		client.exchange(payload)
 		client.finish()
+		pipe.resume() // the engine's log is read from it, too
 		all := digestOf(payload)
 		requireWhole(t, p.waitForCloses(1).of(t, client.source()), talk{sent: all, received: all})
 	})

@@ -98,5 +98,7 @@ func TestTLSPassedThrough(t *testing.T) {
 			require.Equal(t, []byte{22, 3}, first[:2], "a TLS handshake")
 			require.NotContains(t, string(first), string(payload[:16]))
 		}
+		said := decode(t, p.log, "--format", "text")
+		require.Contains(t, said, "TLS, not decrypted: 1 connection")
 	})
 }
