@@ -371,6 +371,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			r := newRig(&testing.T{}, on(`"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0`, ``))
+			defer r.reset() // the emulator is one for the whole process
 			r.vm.newest["recorder\x00root"].sink.(*logSink).write = func(abi.Level, []byte) {}
 			c := r.streams[r.connect()].(*connection)
 			buffer := make([]byte, size)
