@@ -8,17 +8,16 @@ import (
 	"io"
 	"time"
 
+	"l4dump/internal/capture/dumplog"
 	"l4dump/record"
 )
-
-// MaxLineBytes is the longest line that is looked at, after the parts of a container's log were joined.
-const MaxLineBytes = 1 << 20
 
 // LogOptions are how a Decoder works. The zero value decodes whole files.
 type LogOptions struct {
 	Options
 
-	// Other gets each line that holds no record, unchanged and with a line break; nil means that none does.
+	// Other gets each line that holds no record, unchanged and with a line break; nil means that none does. Of a line
+	// that is longer than dumplog.MaxTextBytes, it gets the beginning.
 	Other io.Writer
 
 	// Layotto gets each line in Layotto's format, which names no connection; nil means that none does. payload is valid
@@ -32,16 +31,17 @@ type LogOptions struct {
 type Decoder struct {
 	options   LogOptions
 	assembler *Assembler
-	lines     lines
-	unwrapper unwrapper
+	scanner   *dumplog.Scanner
 
 	name    string       // of the input
 	input   fmt.Stringer // the same, for places
 	now     time.Time    // when the block came that is being decoded
 	event   Event
-	payload []byte // of event, or of a line in Layotto's format
 	other   []byte // a line without a record
 	layotto uint64 // lines in Layotto's format
+	found   bool   // a record or a line in Layotto's format, damaged or whole
+	corrupt bool   // an input could not be read to its end
+	look    dumplog.Look
 }
 
 // NewDecoder returns a Decoder that gives what it finds to sink.
@@ -50,27 +50,22 @@ func NewDecoder(sink Sink, options LogOptions) *Decoder {
 		options.Now = time.Now
 	}
 	d := &Decoder{options: options, assembler: NewAssembler(sink, options.Options)}
-	d.lines = lines{max: MaxLineBytes, line: d.decodeLine, long: func() { d.longLine(d.place()) }}
-	d.unwrapper = unwrapper{max: MaxLineBytes, long: d.longLine}
+	d.scanner = dumplog.NewScanner((*found)(d))
 	return d
 }
 
-// place returns the line that is being decoded.
-func (d *Decoder) place() Place { return Place{Input: d.input, Number: d.lines.number} }
-
-// Run decodes r, which name stands for in places, until it ends. Several inputs are decoded as one stream by several
+// Run decodes r, which name stands for in places, until it ends. What is compressed is recognized by its content; if it
+// cannot be read to its end, that is a fault, and Run returns nil. Several inputs are decoded as one stream by several
 // calls, and Finish. A line that breaks off in one continues in the next only if their names say that a log was
 // rotated: both the same, or "x.log.1" and "x.log".
 //
 // A Read that blocks when ctx is canceled continues in a goroutine of its own: the caller makes it return, as by closing
 // the file.
 func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
-	if !continues(d.name, name) {
-		d.unfinished()
+	if err := d.begin(name); err != nil {
+		return err
 	}
-	d.name, d.input = name, Name(name)
-	d.lines.reset()
-	blocks := readBlocks(r)
+	blocks := readBlocks(dumplog.NewReader(r))
 	defer blocks.stop()
 	for {
 		b, err := d.next(ctx, blocks)
@@ -80,9 +75,16 @@ func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
 		if err := d.decode(b.bytes); err != nil {
 			return err
 		}
+		var corrupt *dumplog.CorruptError
 		switch {
 		case errors.Is(b.err, io.EOF):
-			return d.lines.end()
+			return d.scanner.End()
+		case errors.As(b.err, &corrupt):
+			if err := d.scanner.End(); err != nil {
+				return err
+			}
+			d.corruptAt(corrupt)
+			return nil
 		case b.err != nil:
 			return fmt.Errorf("read %s: %w", name, b.err)
 		}
@@ -90,15 +92,73 @@ func (d *Decoder) Run(ctx context.Context, r io.Reader, name string) error {
 	}
 }
 
-// Finish ends the input: what is still held gets its turn, what is still missing is lost.
+// RunFile decodes a file that can be read anywhere, as Run does. One that stands newest first is read from its end, so
+// that nothing waits for what stands before it; if it is compressed, it is unpacked to a file of its own first.
+//
+// progress, if it is not nil, gets what is read.
+func (d *Decoder) RunFile(ctx context.Context, file io.ReaderAt, size int64, name string, progress io.Writer) error {
+	whole := func() io.Reader { return io.NewSectionReader(file, 0, size) }
+	newestFirst, err := dumplog.IsNewestFirst(ctx, whole())
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	if !newestFirst {
+		r := whole()
+		if progress != nil {
+			r = io.TeeReader(r, progress)
+		}
+		return d.Run(ctx, r, name)
+	}
+	if err := d.begin(name); err != nil {
+		return err
+	}
+	d.now = d.options.Now()
+	var corrupt *dumplog.CorruptError
+	if r := dumplog.NewReader(whole()); r.Compressed() {
+		spilled, length, err := dumplog.Spill(ctx, r)
+		if spilled != nil {
+			defer spilled.Close() //nolint:errcheck // it is gone
+		}
+		if err != nil && !errors.As(err, &corrupt) {
+			return fmt.Errorf("unpack %s: %w", name, err)
+		}
+		file, size = spilled, length
+	}
+	if err := dumplog.CopyBackward(ctx, d.scanner, file, size, name); err != nil {
+		return err
+	}
+	if corrupt != nil {
+		d.corruptAt(corrupt)
+	}
+	return nil
+}
+
+func (d *Decoder) begin(name string) error {
+	d.name, d.input = name, Name(name)
+	return d.scanner.Begin(name)
+}
+
+func (d *Decoder) corruptAt(err error) {
+	d.corrupt = true
+	d.assembler.InputFault(dumplog.Fault{Kind: dumplog.Unreadable, Place: d.scanner.At(), Err: err})
+}
+
+// Finish ends the input: what is still held is given on, what is still missing is lost.
 func (d *Decoder) Finish() error {
-	d.unfinished()
+	if err := d.scanner.Finish(); err != nil {
+		return err
+	}
 	return d.assembler.Finish()
 }
 
-func (d *Decoder) unfinished() {
-	d.unwrapper.unfinished(func(at Place) { d.assembler.InputFault(InputFault{Kind: FaultPartial, Place: at}) })
-}
+// Found reports whether there was anything that l4dump writes, whether or not the filter selects it.
+func (d *Decoder) Found() bool { return d.found }
+
+// Corrupt reports whether an input could not be read to its end.
+func (d *Decoder) Corrupt() bool { return d.corrupt }
+
+// Hint says what an input in which nothing was found looks like.
+func (d *Decoder) Hint() string { return d.look.Hint() }
 
 // Stats returns the numbers so far.
 func (d *Decoder) Stats() Stats { return d.assembler.Stats() }
@@ -138,49 +198,30 @@ func (d *Decoder) next(ctx context.Context, blocks *blocks) (block, error) {
 
 func (d *Decoder) decode(block []byte) error {
 	d.now = d.options.Now()
-	if err := d.lines.write(block); err != nil {
+	if err := d.scanner.Write(block); err != nil {
 		return err
 	}
 	return d.assembler.Expire(d.options.Now())
 }
 
-func (d *Decoder) decodeLine(line []byte) error {
-	t, whole := d.unwrapper.unwrap(line, d.place())
-	if !whole {
-		return nil
+// place returns at, whose name may be that of an input before: a part of a line that another one continues.
+func (d *Decoder) place(at dumplog.Place) Place {
+	input := d.input
+	if at.Name != d.name {
+		input = Name(at.Name)
 	}
-	found := false
-	var damages damages
-	for from := 0; ; {
-		start, damaged := record.Find(t.bytes, from)
-		if start < 0 {
-			break
-		}
-		found = true
-		n, err := 0, ErrHead
-		var r record.Record
-		if !damaged {
-			r, n, err = record.Parse(t.bytes[start:], d.payload[:0])
-		}
-		if err != nil {
-			d.damaged(&damages, err, t.place(start))
-			from = record.AfterMark(t.bytes, start)
-			continue
-		}
-		if r.Kind == record.KindData {
-			d.payload = r.Payload
-		}
-		from = start + n
-		d.event = EventOf(&r)
-		if err := d.assembler.Add(&d.event, fingerprintOf(t.bytes[start:from]), t.place(start), d.now); err != nil {
-			return err
-		}
-	}
-	d.moreDamaged(&damages)
-	if found {
-		return nil
-	}
-	return d.decodeOther(t)
+	return Place{Input: input, Number: at.Line, Column: at.Column}
+}
+
+// found is a Decoder as a dumplog.Handler.
+type found Decoder
+
+// Record implements dumplog.Handler.
+func (f *found) Record(r *record.Record, text []byte, at dumplog.Place) error {
+	d := (*Decoder)(f)
+	d.found = true
+	d.event = EventOf(r)
+	return d.assembler.Add(&d.event, fingerprintOf(text), d.place(at), d.now)
 }
 
 // fingerprintOf takes the checksum that a record ends with.
@@ -188,55 +229,39 @@ func fingerprintOf(text []byte) Fingerprint {
 	return Fingerprint{Sum: binary.LittleEndian.Uint64(text[len(text)-8:]), Length: len(text)}
 }
 
-// decodeOther takes a line without a record.
-func (d *Decoder) decodeOther(t text) error {
-	if l, start, _ := record.ParseLayotto(t.bytes, d.payload); start >= 0 {
-		d.payload = l.Payload
-		if !d.assembler.Selects(&Header{Window: l.Window, Port: l.Port}) {
-			return nil
-		}
-		d.layotto++
-		if d.options.Layotto == nil {
-			return nil
-		}
-		return d.options.Layotto(l.Window, l.Port, l.Payload, t.place(start))
+// Layotto implements dumplog.Handler.
+func (f *found) Layotto(l *record.Layotto, at dumplog.Place) error {
+	d := (*Decoder)(f)
+	d.found = true
+	if !d.assembler.Selects(&Header{Window: l.Window, Port: l.Port}) {
+		return nil
+	}
+	d.layotto++
+	if d.options.Layotto == nil {
+		return nil
+	}
+	return d.options.Layotto(l.Window, l.Port, l.Payload, d.place(at))
+}
+
+// Text implements dumplog.Handler.
+func (f *found) Text(line []byte, _ dumplog.Place) error {
+	d := (*Decoder)(f)
+	if !d.found {
+		d.look.Line(line)
 	}
 	if d.options.Other == nil {
 		return nil
 	}
-	d.other = append(append(d.other[:0], t.bytes...), '\n')
+	d.other = append(append(d.other[:0], line...), '\n')
 	if _, err := d.options.Other.Write(d.other); err != nil {
 		return fmt.Errorf("write a line without a record: %w", err)
 	}
 	return nil
 }
 
-// damages counts the damaged records of one line.
-type damages struct {
-	count int
-	more  Place // of the first that is not reported by itself
-}
-
-// maxLineDamages is how many damaged records of one line are reported one by one.
-const maxLineDamages = 8
-
-func (d *Decoder) damaged(line *damages, err error, at Place) {
-	line.count++
-	switch {
-	case line.count <= maxLineDamages:
-		d.assembler.InputFault(InputFault{Kind: FaultDamaged, Place: at, Err: err})
-	case line.count == maxLineDamages+1:
-		line.more = at
-	}
-}
-
-// moreDamaged reports how many damaged records of a line were not reported one by one.
-func (d *Decoder) moreDamaged(line *damages) {
-	if more := line.count - maxLineDamages; more > 0 {
-		d.assembler.InputFault(InputFault{Kind: FaultMoreDamage, Place: line.more, Records: uint64(more)})
-	}
-}
-
-func (d *Decoder) longLine(at Place) {
-	d.assembler.InputFault(InputFault{Kind: FaultLongLine, Place: at})
+// Fault implements dumplog.Handler.
+func (f *found) Fault(fault dumplog.Fault) {
+	d := (*Decoder)(f)
+	d.found = true
+	d.assembler.InputFault(fault)
 }

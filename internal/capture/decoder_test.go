@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -98,95 +97,6 @@ func TestLogShapes(t *testing.T) {
 	}
 }
 
-// TestPartsAtEveryByte cuts a line into two parts and into three at each place.
-func TestPartsAtEveryByte(t *testing.T) {
-	lines := conversation(connA)
-	data := istioPrefix + lines[1] + istioSuffix
-	check := func(t *testing.T, parts ...string) {
-		t.Helper()
-		got, _ := decode(t, Options{}, logOf([]string{lines[0], strings.Join(parts, "\n")})+logOf(lines[2:]))
-		require.Empty(t, got.faults)
-		require.Equal(t, wantConversation.records, got.records)
-		require.Equal(t, wantConversation.streams, got.streams)
-	}
-	for i := range len(data) + 1 {
-		check(t, criLine("stderr", "P", data[:i]), criLine("stdout", "F", "other"), criLine("stderr", "F", data[i:]))
-		check(t, dockerLine("stderr", data[:i]), dockerLine("stdout", "other\n"), dockerLine("stderr", data[i:]+"\n"))
-		check(t, criLine("stdout", "P", data[:i/2]), criLine("stderr", "F", "whole"),
-			criLine("stdout", "P", data[i/2:i]), criLine("stdout", "F", data[i:]))
-	}
-}
-
-// TestContainerLines holds what is taken for a container runtime's line, and what is not.
-func TestContainerLines(t *testing.T) {
-	for _, row := range []struct {
-		name, line, want string
-		last             bool
-	}{
-		{"last part", criLine("stdout", "F", "x y"), "x y", true},
-		{"other part", criLine("stdout", "P", "x y"), "x y", false},
-		{"tags", criLine("stdout", "P:a:b", "x"), "x", false},
-		{"another tag", criLine("stdout", "FX", "x"), criLine("stdout", "FX", "x"), true},
-		{"no tag", criTime + " stdout ", criTime + " stdout ", true},
-		{"another stream", criLine("stdnull", "P", "x"), criLine("stdnull", "P", "x"), true},
-		{"no time", "2026-11-23 stdout P x", "2026-11-23 stdout P x", true},
-		{"Docker, last part", dockerLine("stdout", "x\n"), "x", true},
-		{"Docker, other part", dockerLine("stdout", "x"), "x", false},
-		{"Docker, quotes", dockerLine("stdout", `"x\"`+"\n"), `\"x\\\"`, true},
-		{"Docker, a backslash and n at the end", dockerLine("stdout", `x\n`), `x\\n`, false},
-		{"Docker, without an end", `{"log":"x\"`, `{"log":"x\"`, true},
-		{"Docker, another stream", dockerLine("x", "x"), dockerLine("x", "x"), true},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			got := cutContainer([]byte(row.line))
-			require.Equal(t, row.want, row.line[got.start:got.end])
-			require.Equal(t, row.last, got.last)
-		})
-	}
-}
-
-func TestStreamsOfAContainerAreApart(t *testing.T) {
-	a, b := conversation(connA), conversation(connB)
-	var log []string
-	for i := range a {
-		half := len(a[i]) / 2
-		log = append(log, criLine("stdout", "P", a[i][:half]), criLine("stderr", "P", b[i][:100]),
-			criLine("stdout", "F", a[i][half:]), criLine("stderr", "F", b[i][100:]))
-	}
-	got, stats := decode(t, Options{}, logOf(log))
-	require.Empty(t, got.faults)
-	require.Equal(t, Stats{Records: 12, Connections: 2, Bytes: [2]uint64{36, 56}}, stats)
-	require.Equal(t, wantConversation.streams[rawFile{connA, 0}], got.streams[rawFile{connB, 0}])
-	require.Equal(t, []string{"log:1:41", "log:2:41"}, got.places[:2], "of the first parts")
-}
-
-// TestPlaces holds the line and the column that are told of a record and of damage.
-func TestPlaces(t *testing.T) {
-	lines := conversation(connA)
-	bad := strings.Replace(lines[1], "data=47", "data=48", 1)
-	log := []string{
-		envoyPrefix + lines[0],
-		"nothing",
-		istioPrefix + bad + istioSuffix,
-		criLine("stderr", "P", istioPrefix[:10]),
-		criLine("stderr", "P", istioPrefix[10:]+lines[1][:5]),
-		criLine("stderr", "F", lines[1][5:]),
-		criLine("stderr", "P", "x"),
-		criLine("stderr", "F", bad),
-		lines[2], lines[3], lines[4], lines[5],
-	}
-	got, _ := decode(t, Options{}, logOf(log))
-	require.Equal(t, []string{
-		fmt.Sprintf("log:1:%d", len(envoyPrefix)+1),
-		fmt.Sprintf("log:5:%d", len(criLine("stderr", "P", istioPrefix[10:]))+1),
-		"log:9:1", "log:10:1", "log:11:1", "log:12:1",
-	}, got.places)
-	require.Equal(t, []string{
-		fmt.Sprintf("log:3:%d: damaged: record does not match its checksum", len(istioPrefix)+1),
-		fmt.Sprintf("log:8:%d: damaged: record does not match its checksum", len(criLine("stderr", "F", ""))+1),
-	}, got.faults)
-}
-
 func TestDamage(t *testing.T) {
 	lines := conversation(connA)
 	data := lines[1]
@@ -199,8 +109,7 @@ func TestDamage(t *testing.T) {
 		{"not hex", strings.Replace(data, "data=47", "data=4G", 1), "log:2:1: damaged: record is malformed"},
 		{"cut in the data", data[:len(data)-20], "log:2:1: damaged: record is cut short"},
 		{"window cut off", data[10:], "log:2:34: damaged: record does not begin with its window and port"},
-		{"part without its end", criLine("stderr", "P", data), "log:2:41: the rest of a partial line is missing"},
-		{"too long", strings.Repeat("x", MaxLineBytes) + data, "log:2: line is longer than 1048576 bytes: skipped"},
+		{"part without its end", criLine("stderr", "P", data[:len(data)-1]), "log:2:41: damaged: record is cut short"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, stats := decode(t, Options{}, logOf([]string{lines[0], row.line, lines[2], lines[3], lines[4], lines[5]}))
@@ -245,176 +154,6 @@ func TestDamage(t *testing.T) {
 	})
 }
 
-// TestManyDamagedRecordsOnALine holds that one line cannot flood the report.
-func TestManyDamagedRecordsOnALine(t *testing.T) {
-	record := conversation(connA)[0]
-	damaged := record[:strings.Index(record, "open")] + "x"
-	full := (MaxLineBytes - len(record)) / len(damaged)
-	for _, row := range []struct {
-		name    string
-		damaged int
-		more    string
-	}{
-		{"at the maximum", maxLineDamages, ""},
-		{"exceeds the maximum by 1", maxLineDamages + 1, "1 more damaged record on this line"},
-		{"exceeds the maximum by 2", maxLineDamages + 2, "2 more damaged records on this line"},
-		{"a full line", full, fmt.Sprintf("%d more damaged records on this line", full-maxLineDamages)},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			want := make([]string, 0, maxLineDamages+1)
-			for i := range maxLineDamages {
-				want = append(want, fmt.Sprintf("log:1:%d: damaged: record is cut short", 1+i*len(damaged)))
-			}
-			if row.more != "" {
-				want = append(want, fmt.Sprintf("log:1:%d: %s", 1+maxLineDamages*len(damaged), row.more))
-			}
-			want = append(want, "log:2:1: damaged: record is cut short")
-			got, stats := decode(t, Options{LossTimeout: time.Hour}, strings.Repeat(damaged, row.damaged)+record+"\n"+damaged+"\n")
-			require.Equal(t, want, got.faults)
-			require.Equal(t, Stats{Records: 1, Connections: 1, Faults: uint64(len(want))}, stats)
-		})
-	}
-	t.Run("marks without a head", func(t *testing.T) {
-		got, _ := decode(t, Options{}, strings.Repeat("] L4D1 ", maxLineDamages+2)+"\n")
-		require.Len(t, got.faults, maxLineDamages+1)
-		require.Equal(t, "log:1:1: damaged: record does not begin with its window and port", got.faults[0])
-		require.Equal(t, fmt.Sprintf("log:1:%d: 2 more damaged records on this line", 1+7*maxLineDamages), got.faults[maxLineDamages])
-	})
-}
-
-// TestLastLineIsCut cuts the log's end at each byte of its last line.
-func TestLastLineIsCut(t *testing.T) {
-	lines := conversation(connA)
-	head, last := logOf(lines[:5]), lines[5]
-	mark := strings.Index(last, "] L4D1 ") + len("] L4D1 ")
-	for i := range len(last) + 1 {
-		got, _ := decode(t, Options{}, head+last[:i])
-		open := "log:5:1: connection 9f0c6a1be3d2a417-2a: no close record: it was still open, or the log ends early"
-		switch {
-		case i == len(last):
-			require.Empty(t, got.faults)
-			require.Equal(t, wantConversation.records, got.records)
-		case i < mark:
-			require.Equal(t, []string{open}, got.faults, "cut to %d bytes", i)
-		default:
-			require.Equal(t, []string{"log:6:1: damaged: record is cut short", open}, got.faults, "cut to %d bytes", i)
-		}
-	}
-}
-
-func TestLineLength(t *testing.T) {
-	record := conversation(connA)[0]
-	for _, row := range []struct {
-		name   string
-		length int
-		faults int
-	}{
-		{"at the maximum", MaxLineBytes, 0},
-		{"exceeds the maximum by 1", MaxLineBytes + 1, 1},
-		{"twice the maximum", 2 * MaxLineBytes, 1},
-	} {
-		for _, size := range []int{1 << 10, 1 << 20, 1 << 22} {
-			t.Run(fmt.Sprintf("%s, read by %d", row.name, size), func(t *testing.T) {
-				pad := strings.Repeat("x", row.length-len(record))
-				var c collector
-				d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: time.Hour}})
-				input := record + pad + "\n" + conversation(connB)[0] + "\n"
-				require.NoError(t, d.Run(context.Background(), &pieces{text: input, size: size}, "log"))
-				require.NoError(t, d.Finish())
-				require.Len(t, c.faults, row.faults)
-				require.Len(t, c.records, 2-row.faults)
-				require.Equal(t, "log:2:1", c.places[len(c.places)-1])
-			})
-		}
-	}
-	t.Run("parts that exceed it together", func(t *testing.T) {
-		half := strings.Repeat("x", MaxLineBytes/2)
-		got, _ := decode(t, Options{LossTimeout: time.Hour}, logOf([]string{
-			criLine("stderr", "P", half), criLine("stderr", "P", half), criLine("stderr", "F", record),
-			criLine("stderr", "F", record),
-		}))
-		require.Equal(t, []string{"log:1:41: line is longer than 1048576 bytes: skipped"}, got.faults)
-		require.Equal(t, []string{"log:4:41"}, got.places)
-	})
-}
-
-// TestSeveralInputs cuts a line in two, the parts of which stand in two inputs: they are one in a file that was rotated
-// only.
-func TestSeveralInputs(t *testing.T) {
-	lines := conversation(connA)
-	half := len(lines[2]) / 2
-	first := logOf(lines[:2]) + criLine("stderr", "P", lines[2][:half])
-	second := criLine("stderr", "F", lines[2][half:]) + "\n" + logOf(lines[3:])
-	for _, row := range []struct {
-		first, second string
-		joined        bool
-	}{
-		{"0.log", "0.log", true},
-		{"0.log.20261123-012345", "0.log", true},
-		{"0.log.20261122-012345", "0.log.20261123-012345", true},
-		{"/a/0.log.2", "/a/0.log.1", true},
-		{"/a/0.log.1", "/b/0.log", false},
-		{"0.log.1", "1.log", false},
-		{"0.log", "0.log.1", false},
-		{"0.log.", "0.log", false},
-		{"0.log.old", "0.log", false},
-		{"10.0.0.7", "10.0.0.8", false},
-		{"first", "second", false},
-	} {
-		t.Run(row.first+", "+row.second, func(t *testing.T) {
-			var c collector
-			d := newDecoder(&c, LogOptions{})
-			require.NoError(t, d.Run(t.Context(), strings.NewReader(first), row.first))
-			require.NoError(t, d.Run(t.Context(), strings.NewReader(second), row.second))
-			require.NoError(t, d.Finish())
-			if row.joined {
-				require.Empty(t, c.faults)
-				require.Equal(t, []string{
-					row.first + ":1:1", row.first + ":2:1", row.first + ":3:41",
-					row.second + ":2:1", row.second + ":3:1", row.second + ":4:1",
-				}, c.places)
-				return
-			}
-			require.Equal(t, []string{
-				row.first + ":3:41: the rest of a partial line is missing",
-				row.second + ":2:1: connection 9f0c6a1be3d2a417-2a: record 2 is missing",
-			}, c.faults)
-		})
-	}
-	t.Run("parts of other inputs are forgotten", func(t *testing.T) {
-		var c collector
-		d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: time.Hour}})
-		require.NoError(t, d.Run(t.Context(), strings.NewReader(criLine("stderr", "P", "x")), "first"))
-		require.NoError(t, d.Run(t.Context(), strings.NewReader(criLine("stderr", "F", lines[0])), "second"))
-		require.NoError(t, d.Finish())
-		require.Equal(t, []string{"first:1:41: the rest of a partial line is missing"}, c.faults)
-		require.Equal(t, []string{"second:1:41"}, c.places)
-	})
-}
-
-// TestEmptyParts holds that parts without bytes are parts too, and that they take no room.
-func TestEmptyParts(t *testing.T) {
-	lines := conversation(connA)
-	empty := criLine("stderr", "P", "")
-	t.Run("before the first byte", func(t *testing.T) {
-		got, _ := decode(t, Options{LossTimeout: time.Hour}, logOf([]string{empty, criLine("stderr", "F", lines[0])}))
-		require.Empty(t, got.faults)
-		require.Equal(t, []string{"log:2:41"}, got.places)
-	})
-	t.Run("alone", func(t *testing.T) {
-		got, _ := decode(t, Options{}, logOf([]string{empty}))
-		require.Equal(t, []string{"log:1:41: the rest of a partial line is missing"}, got.faults)
-	})
-	t.Run("many", func(t *testing.T) {
-		u := unwrapper{max: MaxLineBytes}
-		for range 100 {
-			_, whole := u.unwrap([]byte(empty), Place{Number: 1})
-			require.False(t, whole)
-		}
-		require.Len(t, u.streams[streamCRIStderr].parts, 1)
-	})
-}
-
 func TestOtherLines(t *testing.T) {
 	var other strings.Builder
 	lines := conversation(connA)
@@ -424,7 +163,7 @@ func TestOtherLines(t *testing.T) {
 	require.NoError(t, d.Run(t.Context(), strings.NewReader(input), "log"))
 	require.NoError(t, d.Finish())
 	require.Empty(t, c.faults)
-	require.Equal(t, "first\n\nbetween\r\ninner\nlast\n", other.String())
+	require.Equal(t, "first\n\nbetween\r\n"+criLine("stderr", "F", "inner")+"\nlast\n", other.String())
 
 	t.Run("that cannot be written", func(t *testing.T) {
 		d := newDecoder(&collector{}, LogOptions{Other: failingWriter{}})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/capture/dumplog"
 	"l4dump/record"
 	"l4dump/strategy"
 )
@@ -33,8 +34,8 @@ func TestFormatDocument(t *testing.T) {
 		fmt.Sprintf("cut to %d characters, `sni` to %d, `peer` to %d",
 			record.MaxAddressBytes, record.MaxSNIBytes, record.MaxPeerBytes),
 		fmt.Sprintf("%d records or %d MiB of payload", limits.HeldRecords, limits.HeldBytes>>20),
-		fmt.Sprintf("takes lines of up to %d MiB", MaxLineBytes>>20),
-		fmt.Sprintf("on one line, the first %d are reported", maxLineDamages),
+		fmt.Sprintf("in Layotto's format, of up to %d MiB", dumplog.MaxRecordBytes>>20),
+		fmt.Sprintf("on one line, the first %d are reported", dumplog.MaxLineDamages),
 		fmt.Sprintf("(%d by default)", strategy.DefaultConfig().Output.MaxLineBytes),
 	} {
 		require.Contains(t, doc, want)

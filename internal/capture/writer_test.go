@@ -86,18 +86,12 @@ func TestGolden(t *testing.T) {
 func TestFaultTexts(t *testing.T) {
 	place := Place{Input: Name("a\x1b[31m b")}
 	for k := FaultLost; k <= FaultFiltered; k++ {
-		f := Fault{Kind: k, Place: place, Header: Header{Conn: connA}, First: 1, Last: 2, Bytes: 3, Err: ErrHead}
+		f := Fault{Kind: k, Place: place, Header: Header{Conn: connA}, First: 1, Last: 2, Bytes: 3, Err: ErrLedgerSums}
 		require.NotContains(t, f.String(), fmt.Sprintf("fault %d", k))
 		require.NotContains(t, f.String(), "\x1b")
 		require.Contains(t, f.String(), connA.String())
 	}
 	require.Contains(t, Fault{Kind: FaultFiltered + 1}.String(), "fault 17")
-	for k := FaultDamaged; k <= FaultPartial; k++ {
-		f := InputFault{Kind: k, Place: place, Records: 3, Err: ErrHead}
-		require.NotContains(t, f.String(), fmt.Sprintf("fault %d", k))
-		require.NotContains(t, f.String(), "\x1b")
-	}
-	require.Contains(t, InputFault{Kind: FaultPartial + 1}.String(), "fault 4")
 }
 
 // jsonRecord is what a JSON line holds, for encoding/json.

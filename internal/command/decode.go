@@ -1,7 +1,6 @@
 package command
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/capture/dumplog"
 	"l4dump/record"
 )
 
@@ -54,9 +54,11 @@ func newDecodeCommand() *cobra.Command {
 		Long: `decode finds the records of l4dump in logs, puts each connection's records into order, and
 writes them as text, as JSON or as one file for each direction of a connection.
 
-It reads what Envoy and Istio log, plain or as JSON, also in the files of Kubernetes (CRI) and
-Docker, whose long lines it joins. Several FILEs are read as one; without one, or with "-",
-standard input is read.
+It finds them in whatever a log has been through: the files of Kubernetes (CRI) and Docker, whose
+long lines it joins; JSON of any nesting; the exports of collectors and log stores, newest first
+too; files compressed by gzip, zstd, xz or bzip2; UTF-16; colors. Several FILEs are read as one;
+without one, or with "-", standard input is read. If there is no record, it says what the input
+looks like, and exits 1.
 
 Damaged, missing, double and contradicting records are reported to standard error with their
 place (file:line:column). A record that comes early waits for those before it, up to 65536
@@ -174,7 +176,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 		options.LossTimeout = followLossTimeout
 	}
 	decoder := p.newDecoder(writer, options)
-	err = p.read(cmd.Context(), decoder, names, cmd.InOrStdin(), flags.follow)
+	err = p.read(cmd.Context(), decoder, dumplog.Chronological(names), cmd.InOrStdin(), flags.follow)
 	interrupted := errors.Is(err, context.Canceled)
 	if interrupted {
 		err = nil
@@ -190,6 +192,8 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	switch {
 	case interrupted && !flags.follow:
 		return errors.New("interrupted before the end of the log")
+	case decoder.Corrupt(), !decoder.Found() && !interrupted:
+		return errFound
 	case flags.strict && (stats.Faults > 0 || stats.Records == 0):
 		return errFound
 	}
@@ -252,7 +256,7 @@ func (p *printer) read(ctx context.Context, d *capture.Decoder, names []string, 
 		var err error
 		switch {
 		case name == stdinName:
-			err = d.Run(ctx, stdin, "stdin")
+			err = p.readStdin(ctx, d, stdin, follow)
 		case follow:
 			err = followFile(ctx, d, name)
 		default:
@@ -265,32 +269,41 @@ func (p *printer) read(ctx context.Context, d *capture.Decoder, names []string, 
 	return nil
 }
 
+// readStdin decodes standard input. A file that the shell has opened is read as one that is named.
+func (p *printer) readStdin(ctx context.Context, d *capture.Decoder, stdin io.Reader, follow bool) error {
+	const name = "stdin"
+	file, ok := stdin.(*os.File)
+	if !ok || follow {
+		return d.Run(ctx, stdin, name)
+	}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return d.Run(ctx, stdin, name)
+	}
+	if at, err := file.Seek(0, io.SeekCurrent); err != nil || at > 0 {
+		return d.Run(ctx, stdin, name)
+	}
+	return d.RunFile(ctx, file, info.Size(), name, nil)
+}
+
 func (p *printer) readFile(ctx context.Context, d *capture.Decoder, name string) error {
 	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer file.Close() //nolint:errcheck // nothing was written to it
-	var reader io.Reader = file
-	if p.bar != nil {
-		bar := progressbar.NewReader(file, p.bar)
-		reader = &bar
-	}
-	if !isGzip(file) {
-		return d.Run(ctx, reader, name)
-	}
-	text, err := gzip.NewReader(reader)
+	info, err := file.Stat()
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
+		return err
 	}
-	return d.Run(ctx, text, name)
-}
-
-// isGzip reports whether a file is compressed, as rotated logs are.
-func isGzip(file *os.File) bool {
-	var magic [2]byte
-	n, err := file.ReadAt(magic[:], 0)
-	return err == nil && n == len(magic) && magic == [2]byte{0x1f, 0x8b}
+	if !info.Mode().IsRegular() || info.Size() == 0 { // the files of /proc have no size
+		return d.Run(ctx, file, name)
+	}
+	var progress io.Writer
+	if p.bar != nil {
+		progress = p.bar
+	}
+	return d.RunFile(ctx, file, info.Size(), name, progress)
 }
 
 func followFile(ctx context.Context, d *capture.Decoder, name string) error {

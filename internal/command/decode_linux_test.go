@@ -75,7 +75,7 @@ func TestDecodeOnATerminal(t *testing.T) {
 		t.Run("stderr, "+row.name, func(t *testing.T) {
 			tty, shown := terminal(t)
 			var stdout bytes.Buffer
-			require.Equal(t, 0, Run(strings.NewReader(""), &stdout, tty, append([]string{"decode"}, row.args...)))
+			require.Equal(t, 0, Run(strings.NewReader(dumpLines()[0]), &stdout, tty, append([]string{"decode"}, row.args...)))
 			text := shown()
 			require.Equal(t, row.bar, strings.Contains(text, bar), text)
 			require.NotContains(t, stdout.String(), "\x1b")

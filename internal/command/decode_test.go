@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,6 +73,7 @@ const (
 {"kind":"data","window":"01a20600-4250-801e-ac34-64756d700000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":2,"direction":"upstream","offset":0,"time":"2026-11-23T01:23:51.000000002Z","length":6,"data":"d29ybGQK"}
 {"kind":"close","window":"01a20600-4250-801e-ac34-64756d700000","port":8080,"conn":"9f0c6a1be3d2a417-2a","seq":3,"time":"2026-11-23T01:23:51.000000003Z","by":"upstream","downstream":{"seen":5,"kept":5,"dropped":{}},"upstream":{"seen":6,"kept":6,"dropped":{}}}
 `
+	noSummary   = "0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"
 	dumpSummary = "4 records of 1 connection: 5 bytes downstream, 6 bytes upstream; 0 faults\n"
 )
 
@@ -91,6 +94,11 @@ func TestDecode(t *testing.T) {
 	require.NoError(t, zip.Close())
 	write("whole.log.gz", compressed.String())
 	write("cut.log.gz", compressed.String()[:20])
+	newest := slices.Clone(lines)
+	slices.Reverse(newest)
+	write("newest.log", strings.Join(newest, ""))
+	write("0.log", lines[2][100:]+lines[3])
+	write("0.log.20261123-012345", lines[0]+lines[1]+lines[2][:100])
 	write("layotto.log", "["+dumpWindow+"][8080]68 69\n")
 	require.NoError(t, os.Mkdir("used", 0o700))
 	write("used/file", "")
@@ -133,18 +141,28 @@ func TestDecode(t *testing.T) {
 			0, dumpText[:strings.Index(dumpText, "\n")+1],
 			"1 record of 1 connection: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
 		},
-		{"empty", "", []string{"empty.log"}, 0, "", "no record was found, or none that was asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
-		{"empty, strict", "", []string{"--strict", "empty.log"}, 1, "", "no record was found, or none that was asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
+		{"empty", "", []string{"empty.log"}, 1, "", "no record was found: the input is empty\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
+		{"empty, strict", "", []string{"--strict", "empty.log"}, 1, "", "no record was found: the input is empty\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n"},
 		{"loss", "", []string{"lossy.log"}, 0, lossyText, lossyFaults},
 		{"loss, strict", "", []string{"--strict", "lossy.log"}, 1, lossyText, lossyFaults},
 		{
 			"loss in another connection, strict", "",
 			[]string{"--strict", "--conn", "9f0c6a1be3d2a417-2b", "lossy.log"},
 			1, "",
-			"no record was found, or none that was asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+			"no whole record was found of those that were asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
 		},
 		{"compressed", "", []string{"--strict", "whole.log.gz"}, 0, dumpText, dumpSummary},
-		{"compressed, cut", "", []string{"cut.log.gz"}, 1, "", "l4dump: read cut.log.gz: unexpected EOF\n"},
+		{"compressed, cut", "", []string{"cut.log.gz"}, 1, "", "cut.log.gz: cannot be read further: gzip data ends early\nno record was found\n" +
+			strings.Replace(noSummary, "0 faults", "1 fault", 1)},
+		{"compressed, cut, and another file", "", []string{"cut.log.gz", "whole.log"}, 1, dumpText, "cut.log.gz: cannot be read further: gzip data ends early\n" +
+			strings.Replace(dumpSummary, "0 faults", "1 fault", 1)},
+		{"compressed standard input", compressed.String(), nil, 0, dumpText, dumpSummary},
+		{"newest first", "", []string{"--strict", "newest.log"}, 0, dumpText, dumpSummary},
+		{"rotated, in the shell's order", "", []string{"--strict", "0.log", "0.log.20261123-012345"}, 0, dumpText, dumpSummary},
+		{
+			"a configuration", "static_resources: {}\n", nil, 1, "",
+			"no record was found: the input looks like a configuration; l4dump check reads those, l4dump decode reads the log of a proxy\n" + noSummary,
+		},
 		{
 			"selected by connection, port and window", whole,
 			[]string{"--conn", "9f0c6a1be3d2a417-2b", "--conn", dumpConn, "--port", "1,8080", "--window", dumpWindow},
@@ -350,4 +368,37 @@ func (w *watched) String() string {
 func (w *watched) waitFor(t *testing.T, want string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, w.String()) }, 10*time.Second, 5*time.Millisecond)
+}
+
+// TestDecodeInterruptedTwice ends a command that waits for a file to be opened, which nothing but a signal can end.
+func TestDecodeInterruptedTwice(t *testing.T) {
+	const child = "L4DUMP_TEST_DECODE"
+	if path := os.Getenv(child); path != "" {
+		os.Exit(Run(strings.NewReader(""), io.Discard, io.Discard, []string{"decode", "--format=raw", "--out=" + path + ".out", path}))
+	}
+	path := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDecodeInterruptedTwice$")
+	cmd.Env = append(os.Environ(), child+"="+path)
+	require.NoError(t, cmd.Start())
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	require.Eventually(t, func() bool { // the command listens to signals from before it makes its output
+		_, err := os.Stat(path + ".out")
+		return err == nil
+	}, 20*time.Second, time.Millisecond)
+	deadline := time.After(20 * time.Second)
+	for {
+		_ = cmd.Process.Signal(os.Interrupt)
+		select {
+		case err := <-done:
+			require.EqualError(t, err, "signal: interrupt")
+			return
+		case <-deadline:
+			require.NoError(t, cmd.Process.Kill())
+			<-done
+			t.Fatal("the command cannot be interrupted")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

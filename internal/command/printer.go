@@ -80,8 +80,13 @@ func (p *printer) summarize(d *capture.Decoder) {
 		fmt.Fprintf(p.stderr, "not exact: %s before an HTTP connection manager; of pipelined requests, "+
 			"bytes stand more than once\n", connections(s.Repeats))
 	}
-	if s.Records == 0 && d.LayottoLines() == 0 {
-		fmt.Fprintln(p.stderr, "no record was found, or none that was asked for")
+	switch {
+	case !d.Found() && d.Corrupt():
+		fmt.Fprintln(p.stderr, "no record was found")
+	case !d.Found():
+		fmt.Fprintf(p.stderr, "no record was found: %s\n", d.Hint())
+	case s.Records == 0 && d.LayottoLines() == 0:
+		fmt.Fprintln(p.stderr, "no whole record was found of those that were asked for")
 	}
 	fmt.Fprintln(p.stderr, s)
 }

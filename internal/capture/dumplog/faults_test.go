@@ -144,18 +144,18 @@ func TestManyDamagedRecordsOnALine(t *testing.T) {
 		damaged int
 		more    string
 	}{
-		{"at the maximum", maxLineDamages, ""},
-		{"exceeds the maximum by 1", maxLineDamages + 1, "1 more damaged record on this line"},
-		{"exceeds the maximum by 2", maxLineDamages + 2, "2 more damaged records on this line"},
-		{"a long line", 100_000, fmt.Sprintf("%d more damaged records on this line", 100_000-maxLineDamages)},
+		{"at the maximum", MaxLineDamages, ""},
+		{"exceeds the maximum by 1", MaxLineDamages + 1, "1 more damaged record on this line"},
+		{"exceeds the maximum by 2", MaxLineDamages + 2, "2 more damaged records on this line"},
+		{"a long line", 100_000, fmt.Sprintf("%d more damaged records on this line", 100_000-MaxLineDamages)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			want := make([]string, 0, maxLineDamages+1)
-			for i := range maxLineDamages {
+			want := make([]string, 0, MaxLineDamages+1)
+			for i := range MaxLineDamages {
 				want = append(want, fmt.Sprintf("log:1:%d: damaged: record is cut short", 1+i*len(damaged)))
 			}
 			if row.more != "" {
-				want = append(want, fmt.Sprintf("log:1:%d: %s", 1+maxLineDamages*len(damaged), row.more))
+				want = append(want, fmt.Sprintf("log:1:%d: %s", 1+MaxLineDamages*len(damaged), row.more))
 			}
 			want = append(want, "log:2:1: damaged: record is cut short")
 			got := scan(t, strings.Repeat(damaged, row.damaged)+record+"\n"+damaged+"\n", 100_000)
@@ -164,16 +164,16 @@ func TestManyDamagedRecordsOnALine(t *testing.T) {
 		})
 	}
 	t.Run("marks without a head", func(t *testing.T) {
-		got := scan(t, strings.Repeat("] L4D1 ", maxLineDamages+2)+"\n", 1000)
-		require.Len(t, got.faults, maxLineDamages+1)
+		got := scan(t, strings.Repeat("] L4D1 ", MaxLineDamages+2)+"\n", 1000)
+		require.Len(t, got.faults, MaxLineDamages+1)
 		require.Equal(t, "log:1:1: damaged: record does not begin with its window and port", got.faults[0])
-		require.Equal(t, fmt.Sprintf("log:1:%d: 2 more damaged records on this line", 1+7*maxLineDamages), got.faults[maxLineDamages])
+		require.Equal(t, fmt.Sprintf("log:1:%d: 2 more damaged records on this line", 1+7*MaxLineDamages), got.faults[MaxLineDamages])
 	})
 	t.Run("cut in strings", func(t *testing.T) {
 		got := scan(t, strings.Repeat(`"`+record[:len(record)-9]+`",`, 100)+"\n", 1000)
-		require.Len(t, got.faults, maxLineDamages+2)
-		require.Contains(t, got.faults[maxLineDamages], "76 more damaged records on this line")
-		require.Contains(t, got.faults[maxLineDamages+1], "16 more damaged records on this line", "which waited for their continuation")
+		require.Len(t, got.faults, MaxLineDamages+2)
+		require.Contains(t, got.faults[MaxLineDamages], "76 more damaged records on this line")
+		require.Contains(t, got.faults[MaxLineDamages+1], "16 more damaged records on this line", "which waited for their continuation")
 	})
 }
 
@@ -363,4 +363,13 @@ func TestLongLine(t *testing.T) {
 	require.Zero(t, c.texts)
 	require.Positive(t, c.records)
 	require.LessOrEqual(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(4<<20))
+}
+
+func TestChronological(t *testing.T) {
+	require.Equal(t,
+		[]string{"x", "x", "a/0.log.20261122-000000.gz", "a/0.log.20261123-000000", "a/0.log", "b.log.10.gz", "b.log.2", "b.log.1", "b.log", "y.log"},
+		Chronological([]string{
+			"x", "a/0.log", "a/0.log.20261122-000000.gz", "a/0.log.20261123-000000", "b.log", "b.log.1", "b.log.10.gz", "b.log.2", "y.log", "x",
+		}))
+	require.Empty(t, Chronological(nil))
 }

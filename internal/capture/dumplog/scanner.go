@@ -268,8 +268,8 @@ type damages struct {
 	first Place // of those that are not reported by themselves
 }
 
-// maxLineDamages is how many damaged records of one line are reported one by one.
-const maxLineDamages = 8
+// MaxLineDamages is how many damaged records of one line are reported one by one.
+const MaxLineDamages = 8
 
 func (s *Scanner) damaged(err error, at Place) {
 	d := &s.damages
@@ -278,7 +278,7 @@ func (s *Scanner) damaged(err error, at Place) {
 		s.moreDamaged()
 		*d = damages{line: line}
 	}
-	if d.count++; d.count <= maxLineDamages {
+	if d.count++; d.count <= MaxLineDamages {
 		s.handler.Fault(Fault{Kind: Damaged, Place: at, Err: err})
 		return
 	}
