@@ -132,7 +132,7 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		fmt.Fprintf(stderr, "l4dump: echo service on %s\n", echo.listener.Addr())
 	}
 	if f.sidecar != "" {
-		// It goes on while the proxy drains, which still records.
+		// It continues while the proxy drains, which still records.
 		c, err := f.startSidecar(context.WithoutCancel(cmd.Context()), stderr)
 		if err != nil {
 			return err
@@ -294,7 +294,7 @@ func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer, interrup
 	return nil // it was told to stop, and did
 }
 
-// waitReady waits until an Envoy whose administration is at url serves; at once where there is none.
+// waitReady waits until an Envoy whose administration is at url serves; at once if there is none.
 func waitReady(ctx context.Context, url string) bool {
 	if url == "" {
 		return true
@@ -318,7 +318,7 @@ func waitReady(ctx context.Context, url string) bool {
 	}
 }
 
-// cacheDir is where compiled plugins are kept; empty if this user has no such place.
+// cacheDir is where compiled plugins are kept; empty if this user has no such folder.
 func cacheDir() string {
 	dir, err := os.UserCacheDir()
 	if err != nil {

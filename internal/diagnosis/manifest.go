@@ -138,7 +138,7 @@ func (f *file) configMap(path string, object map[string]any) {
 			f.documents(documents, at)
 			continue
 		}
-		if strings.HasSuffix(key, ".json") && ownKey.MatchString(text) { // which is no JSON
+		if strings.HasSuffix(key, ".json") && ownKey.MatchString(text) { // which is not valid JSON
 			f.prefix = at
 			f.found++
 			f.plugin("", []byte(text))

@@ -60,7 +60,7 @@ func (i identity) isOwn() bool {
 	return ownKey.Match(i.configuration)
 }
 
-// ownKey finds a key of this plugin in a text that is no JSON.
+// ownKey finds a key of this plugin in a text that is not valid JSON.
 var ownKey = regexp.MustCompile(`["']?\b(strategy|resource_guard|cpu_max_rate|mem_max_rate)["']?\s*:`)
 
 // hasOwnKey reports whether an object has a key that only this plugin's configuration has.
@@ -218,7 +218,7 @@ func (f *file) plugin(path string, text []byte) {
 // next is what comes after the plugin in its filter chain, by the types of the messages; empty if it is not known.
 type next struct {
 	last  string // the filter that ends the chain
-	after string // the first filter after the plugin that is no Wasm filter
+	after string // the first filter after the plugin that is not a Wasm filter
 }
 
 // filterName returns the value of capture.next_filter for a type.

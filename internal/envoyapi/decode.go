@@ -110,7 +110,7 @@ func normalField(value any, field protoreflect.FieldDescriptor, path string, fau
 	return normal, true
 }
 
-// normalElement is normalField for a field that is no list, or for one element of it.
+// normalElement is normalField for a field that is not a list, or for one element of it.
 func normalElement(value any, field protoreflect.FieldDescriptor, path string, faults *Faults) (any, bool) {
 	descriptor := field.Message()
 	object, isObject := value.(map[string]any)
@@ -142,7 +142,7 @@ func normalWrapper(value any, descriptor protoreflect.MessageDescriptor) any {
 	return normalScalar(value, descriptor.Fields().Get(0))
 }
 
-// normalScalar brings a string to the form that protojson wants, where Envoy's parser accepts more.
+// normalScalar brings a string to the form that protojson wants, since Envoy's parser accepts more.
 func normalScalar(value any, field protoreflect.FieldDescriptor) any {
 	text, ok := value.(string)
 	if !ok {
@@ -178,7 +178,7 @@ func isForeign(name protoreflect.FullName) bool {
 	return protoregistry.GlobalFiles.NumFilesByPackage(name.Parent()) == 0
 }
 
-// normalAny returns the message in an Any, which has the fields of the message beside its "@type".
+// normalAny returns the message in an Any, which has the fields of the message next to its "@type".
 func normalAny(object map[string]any, path string, faults *Faults) (any, bool) {
 	url, fields, at := Unwrap(object, path)
 	if url == "" {
@@ -217,7 +217,7 @@ const NotSupported = "not supported by the embedded engine; use Envoy"
 var typedStructs = []string{"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"}
 
 // Unwrap returns the type of the message in an Any and its fields, also if a TypedStruct carries it, and the path of the
-// fields. The type is empty for an object that is no Any.
+// fields. The type is empty for an object that is not an Any.
 func Unwrap(object map[string]any, path string) (typeURL string, fields map[string]any, at string) {
 	typeURL, _ = object["@type"].(string)
 	if !slices.Contains(typedStructs, typeURL[strings.LastIndexByte(typeURL, '/')+1:]) {

@@ -33,7 +33,7 @@ var ErrRejected = errors.New("plugin rejected its configuration")
 // VMConfig is what the VMs of an engine are made of.
 type VMConfig struct {
 	ID            string // names the space of shared data; may be empty
-	Configuration []byte // handed to proxy_on_vm_start
+	Configuration []byte // passed to proxy_on_vm_start
 	Code          []byte // a WebAssembly module
 }
 
@@ -172,7 +172,7 @@ func (e *Engine) start(ctx context.Context, f *Filter, slot, thread int) error {
 			return err
 		}
 		if vm != nil {
-			vm.drop(ctx) // its streams go on by the failure policy, without the guest
+			vm.drop(ctx) // its streams continue by the failure policy, without the guest
 		}
 		e.vms[slot], vm = fresh, fresh
 	}

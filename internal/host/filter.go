@@ -22,7 +22,7 @@ func (f *Filter) NewStream(worker int, connection *Connection) (*Stream, bool) {
 	return f.roots[worker].newStream(connection)
 }
 
-// Release says that no more streams come. In each VM the root context goes on ticking until its last stream has ended,
+// Release says that no more streams come. In each VM the root context continues to tick until its last stream has ended,
 // and then gets proxy_on_done and proxy_on_delete.
 func (f *Filter) Release() {
 	for _, r := range f.roots {

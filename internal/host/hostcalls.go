@@ -111,7 +111,7 @@ func (vm *VM) write64(address, value uint64) status {
 	return statusOK
 }
 
-// buffer returns what a buffer type stands for now.
+// buffer returns what a buffer type means in the present callback.
 func (c *guestContext) buffer(kind uint32) ([]byte, status) {
 	if kind > bufferMax {
 		return nil, statusBadArgument

@@ -101,7 +101,7 @@ func (r *root) respond(token uint32, response *HTTPResponse) {
 //
 //	[count uint32] count × [name length uint32][value length uint32] count × [name][0][value][0]
 //
-// No header is no byte.
+// Without headers nothing is appended.
 func appendPairs(dst []byte, headers []Header) []byte {
 	if len(headers) == 0 {
 		return dst

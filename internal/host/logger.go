@@ -33,7 +33,7 @@ func (l LogLevel) String() string {
 	return "LogLevel(" + strconv.Itoa(int(l)) + ")"
 }
 
-// ParseLogLevel reads a level's name; "warn" stands for "warning", as in Envoy.
+// ParseLogLevel reads a level's name; "warn" means "warning", as in Envoy.
 func ParseLogLevel(name string) (LogLevel, error) {
 	if name == "warn" {
 		return LevelWarning, nil
@@ -49,11 +49,11 @@ func ParseLogLevel(name string) (LogLevel, error) {
 const (
 	// logTime is Envoy's default time format.
 	logTime = "2006-01-02 15:04:05.000"
-	// failureSource is where Envoy 1.40 logs the failure of a VM.
+	// failureSource is the source line at which Envoy 1.40 logs the failure of a VM.
 	failureSource = "source/extensions/common/wasm/wasm_vm.cc:38"
 )
 
-// pluginSources is where Envoy 1.40 logs what a plugin says, by level.
+// pluginSources are the source lines at which Envoy 1.40 logs what a plugin says, by level.
 var pluginSources = [...]string{
 	LevelTrace:    "source/extensions/common/wasm/context.cc:1145",
 	LevelDebug:    "source/extensions/common/wasm/context.cc:1148",
@@ -79,7 +79,7 @@ type Logger struct {
 }
 
 // NewLogger returns a logger that writes lines of at least the given level to w, stamped by now. mainThread is the
-// number that stands for the main thread; the workers have the numbers after it.
+// number that means the main thread; the workers have the numbers after it.
 func NewLogger(w io.Writer, level LogLevel, mainThread int, now func() time.Time) *Logger {
 	l := &Logger{w: w, now: now, thread: mainThread}
 	l.SetLevel(level)
@@ -92,7 +92,7 @@ func (l *Logger) SetLevel(level LogLevel) { l.level.Store(uint32(level)) }
 // Level returns the lowest level that is written.
 func (l *Logger) Level() LogLevel { return LogLevel(l.level.Load()) }
 
-// Printf writes a line of the proxy itself: component is Envoy's name of the logger, source the place that speaks.
+// Printf writes a line of the proxy itself: component is Envoy's name of the logger, source the line of code.
 func (l *Logger) Printf(level LogLevel, component, source, format string, args ...any) {
 	l.printf(level, l.thread, component, source, format, args...)
 }
@@ -140,6 +140,6 @@ func (l *Logger) begin(level LogLevel, thread int, component, source string) {
 
 func (l *Logger) end() {
 	l.line = append(l.line, '\n')
-	// A log that cannot be written has nobody to tell: traffic goes on, as in Envoy.
+	// There is nobody to tell that the log cannot be written: traffic continues, as in Envoy.
 	_, _ = l.w.Write(l.line)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// root is the root context of a filter in one VM. Its fields belong to whoever holds the VM's lock.
+// root is the root context of a filter in one VM. Its fields are guarded by the VM's lock.
 type root struct {
 	guestContext
 	filter   *Filter

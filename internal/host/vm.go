@@ -11,7 +11,7 @@ import (
 // errFailed is what a call into a failed VM returns.
 var errFailed = errors.New("the VM has failed")
 
-// VM is one instance of a module. Its fields and its guest belong to whoever holds mu; what is called in the guest runs
+// VM is one instance of a module. Its fields and its guest are guarded by mu; what is called in the guest runs
 // with mu held, hostcalls too.
 type VM struct {
 	engine *Engine
@@ -51,7 +51,7 @@ type guestContext struct {
 	prefix string  // of its log lines
 }
 
-// vmContext hands the VM to its hostcalls without an allocation.
+// vmContext passes the VM to its hostcalls without an allocation.
 type vmContext struct {
 	context.Context
 	vm *VM
@@ -189,7 +189,7 @@ func (vm *VM) allocate(n uint32) (address uint32, ok bool) {
 	return address, address != 0
 }
 
-// give hands data to the guest: its address and its length are written where the guest wants them.
+// give copies data to the guest, and writes its address and its length to the places that the guest named.
 func (vm *VM) give(data []byte, addressAt, lengthAt uint32) status {
 	var address uint32
 	if len(data) > 0 {
@@ -204,7 +204,7 @@ func (vm *VM) give(data []byte, addressAt, lengthAt uint32) status {
 	return statusOK
 }
 
-// drop ends a VM that tried a configuration, or that failed, without a word to its guest.
+// drop ends a VM that tried a configuration, or that failed, without calling its guest.
 func (vm *VM) drop(ctx context.Context) {
 	vm.mu.Lock()
 	defer vm.mu.Unlock()

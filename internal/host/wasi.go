@@ -34,7 +34,7 @@ func (randomSource) Read(p []byte) (int, error) { return rand.Read(p) }
 const maxGuestLine = 4096
 
 // guestOutput logs what a guest writes to standard output or error, line by line: the text of a panic above all. Envoy logs
-// each write as a line, which tears a panic of Go into words.
+// each write as a line, which cuts a panic of Go into words.
 type guestOutput struct {
 	vm    *VM
 	level LogLevel

@@ -121,7 +121,7 @@ func (a *admin) stats(w http.ResponseWriter, r *http.Request) {
 	text(w, lines.String())
 }
 
-// collector hands the statistics to Prometheus' library.
+// collector passes the statistics to Prometheus' library.
 type collector []stat
 
 // Describe sends nothing: the statistics are not known beforehand.

@@ -87,7 +87,7 @@ func (c *connection) open(worker int) bool {
 	return true
 }
 
-// run connects to the cluster and passes on what comes, in both directions.
+// run connects to the cluster and forwards what comes, in both directions.
 func (c *connection) run() {
 	l := c.listener
 	l.tcpTotal.Add(1)
@@ -121,7 +121,7 @@ func (c *connection) run() {
 	both.Wait()
 }
 
-// pump passes on what from sends until it ends.
+// pump forwards what from sends until it ends.
 func (c *connection) pump(from side, source, target net.Conn, read, written *host.Metric, show func([]byte, bool) host.Action) {
 	reader, err := newReader(source, c.listener.buffers)
 	if err != nil {
@@ -224,7 +224,7 @@ func (c *connection) end(by host.CloseType, reset bool) {
 			_ = tcp.SetLinger(0)
 		}
 	}
-	// Whatever was written is in the kernel's hands.
+	// The kernel has all that was written.
 	_ = c.downstream.Close()
 	if c.upstream != nil {
 		_ = c.upstream.Close()

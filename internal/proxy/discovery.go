@@ -18,7 +18,7 @@ import (
 const discoverySource = "internal/proxy/discovery.go"
 
 // discovery keeps an extension at what a file says. As in Envoy, the file is read again when another one is renamed to its
-// name, or anything is renamed in the watched directory; a file that is no good leaves the last good configuration.
+// name, or anything is renamed in the watched directory; an invalid file leaves the last good configuration.
 type discovery struct {
 	config    *discoveryConfig
 	direction int64
@@ -93,7 +93,7 @@ func (d *discovery) watch(ctx context.Context) {
 			if !ok {
 				return
 			}
-			// A rename creates the new name. Kubernetes renames a link beside the file, hence watched_directory.
+			// A rename creates the new name. Kubernetes renames a link in the same directory, hence watched_directory.
 			if event.Has(fsnotify.Create) && (d.config.watched != "" || filepath.Base(event.Name) == name) {
 				d.update(ctx)
 			}
@@ -106,7 +106,7 @@ func (d *discovery) watch(ctx context.Context) {
 	}
 }
 
-// update reads the file and applies it, and returns false if it is no good.
+// update reads the file and applies it, and returns false if it is invalid.
 func (d *discovery) update(ctx context.Context) bool {
 	d.attempt.Add(1)
 	file, err := readExtensionFile(d.config.path)

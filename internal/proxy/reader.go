@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// buffers lends out buffers of one size.
+// buffers is a pool of buffers of one size.
 type buffers struct {
 	pool  sync.Pool // of *[]byte
 	inUse atomic.Int64

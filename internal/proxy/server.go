@@ -25,7 +25,7 @@ type Options struct {
 	LogLevel host.LogLevel
 	// CacheDir keeps compiled plugins; empty keeps them in memory.
 	CacheDir string
-	// DrainTime is how long connections may go on after the server was told to stop.
+	// DrainTime is how long connections may continue after the server was told to stop.
 	DrainTime time.Duration
 	// Version is what /server_info shows.
 	Version string
@@ -64,11 +64,11 @@ type Server struct {
 	live map[*connection]struct{} // nil: no more
 }
 
-// Start runs config until ctx ends, Shutdown is called, or the administration interface is told to quit. When it returns,
+// Start runs config until ctx ends or the administration interface is told to quit. When it returns,
 // the listeners accept connections.
 //
 // A plugin that rejects its configuration in the file itself is an error, as in Envoy; one in a file of extension
-// configurations leaves the default configuration, or else closes all connections until it is mended.
+// configurations leaves the default configuration, or else closes all connections until it is fixed.
 func Start(ctx context.Context, config *Config, options Options) (*Server, error) {
 	if options.Concurrency <= 0 {
 		options.Concurrency = runtime.NumCPU()
@@ -186,7 +186,7 @@ func (s *Server) wait(ctx context.Context) {
 	close(s.stopped)
 }
 
-// close stops accepting, lets connections go on for the drain time, and ends everything.
+// close stops accepting, lets connections continue for the drain time, and ends everything.
 func (s *Server) close() error {
 	for _, l := range s.listeners {
 		_ = l.socket.Close()

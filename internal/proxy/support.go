@@ -179,7 +179,7 @@ func oneOfNumbers(message string, numbers ...protoreflect.EnumNumber) func(proto
 	}
 }
 
-// stringOrBytes refuses a Struct, which Envoy hands over as protobuf bytes: never what its author meant.
+// stringOrBytes refuses a Struct, which Envoy passes as protobuf bytes: never what its author meant.
 func stringOrBytes(v protoreflect.Value) string {
 	switch name := v.Message().Interface().(*anypb.Any).MessageName(); name {
 	case "google.protobuf.StringValue", "google.protobuf.BytesValue":
