@@ -10,7 +10,7 @@ import (
 	"l4dump/internal/guest"
 )
 
-// TestCrash lets the plugin panic in each worker: connections that live, the one that it panics on, and new ones go on
+// TestCrash lets the plugin panic in each worker: connections that live, the one that it panics on, and new ones continue
 // without it.
 func TestCrash(t *testing.T) {
 	t.Parallel()

@@ -74,7 +74,7 @@ func (s *stream) kept() (n uint64) {
 	return n
 }
 
-// bytes returns the recorded bytes where they are one piece, which begins at offset.
+// bytes returns the recorded bytes if they are one piece, which begins at offset.
 func (s *stream) bytes(t *testing.T, offset uint64) []byte {
 	t.Helper()
 	all := make([]byte, 0, s.kept())
@@ -85,7 +85,7 @@ func (s *stream) bytes(t *testing.T, offset uint64) []byte {
 	return all
 }
 
-// digest returns the recorded bytes' digest where they are one piece from byte 0.
+// digest returns the recorded bytes' digest if they are one piece from byte 0.
 func (s *stream) digest(t *testing.T) digest {
 	t.Helper()
 	h := sha256.New()

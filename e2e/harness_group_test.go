@@ -19,7 +19,7 @@ type group struct {
 	dirs []string // one for each hierarchy
 }
 
-// newGroup returns a cgroup, or false where this machine does not let the test make one that measures CPU and memory.
+// newGroup returns a cgroup, or false if this machine does not let the test make one that measures CPU and memory.
 func newGroup(t *testing.T) (*group, bool) {
 	t.Helper()
 	hierarchies := []string{""} // cgroup v2

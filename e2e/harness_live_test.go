@@ -9,7 +9,7 @@ import (
 	"l4dump/record"
 )
 
-// liveClient is a connection that lives while recording stops and goes on. It knows which of its bytes must not be
+// liveClient is a connection that lives while recording stops and continues. It knows which of its bytes must not be
 // recorded.
 type liveClient struct {
 	*client
@@ -84,7 +84,7 @@ func (list liveClients) waitForSilence(p *proxy) {
 	}
 }
 
-// hasFrom reports whether a byte at offset or behind it is recorded.
+// hasFrom reports whether a byte at offset or after it is recorded.
 func (s *stream) hasFrom(offset uint64) bool {
 	return len(s.chunks) > 0 && s.chunks[len(s.chunks)-1].offset >= offset
 }

@@ -236,7 +236,7 @@ func (p *proxy) metrics() map[string]uint64 {
 	return values
 }
 
-// waitForMetric waits until a metric has a value: the plugin hands them in each second.
+// waitForMetric waits until a metric has a value: the plugin updates them each second.
 func (p *proxy) waitForMetric(name string, want uint64) {
 	p.t.Helper()
 	waitFor(p.t, fmt.Sprintf("%s to be %d", name, want), func() bool {

@@ -32,7 +32,7 @@ const engine = "engine"
 type subject struct {
 	name   string
 	binary string
-	remedy string // what to run where the binary is missing
+	remedy string // what to run if the binary is missing
 	args   func(launch) []string
 	admin  func(launch) string // address of the admin interface, once it is known
 }
@@ -114,7 +114,7 @@ func on(t *testing.T, subjects []subject, scenario func(t *testing.T, s subject)
 	}
 }
 
-// require skips the test where the subject is not installed, or fails it in CI.
+// require skips the test if the subject is not installed, or fails it in CI.
 func (s subject) require(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath(s.binary); err != nil {

@@ -33,7 +33,7 @@ func randomBytes(seed uint64, n int) []byte {
 	return b
 }
 
-// service is what stands behind the proxy.
+// service is what the proxy leads to.
 type service struct {
 	listener net.Listener
 	wait     sync.WaitGroup
@@ -137,6 +137,6 @@ func (c *client) finish() {
 	require.NoError(c.t, c.CloseWrite())
 	rest, err := io.ReadAll(c)
 	require.NoError(c.t, err)
-	require.Empty(c.t, rest, "bytes behind the echo")
+	require.Empty(c.t, rest, "bytes after the echo")
 	require.NoError(c.t, c.Close())
 }

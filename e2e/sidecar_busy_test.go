@@ -19,7 +19,7 @@ var (
 	cpuStatus       = regexp.MustCompile(`(?m)^recording +no: CPU (is|was) at `)
 )
 
-// TestBusyMachine keeps the CPU busy: recording stops with its reason, and goes on when the load ends.
+// TestBusyMachine keeps the CPU busy: recording stops with its reason, and continues when the load ends.
 func TestBusyMachine(t *testing.T) {
 	if _, own := newGroup(t); own {
 		t.Parallel() // what else runs does not count
@@ -48,7 +48,7 @@ func TestBusyMachine(t *testing.T) {
 		live := dialLive(t, p.address(listenerName))
 		live.waitForRecords(p)
 		waitFor(t, "the status to say that it records", func() bool { return recordingStatus.MatchString(c.ctl("status")) })
-		stops, goesOn := p.logged(cpuStops), p.logged(recordingContinues)
+		stops, continues := p.logged(cpuStops), p.logged(recordingContinues)
 
 		endLoad := g.keepBusy(t)
 		p.waitForMetric("l4dump_off_cpu", 1)
@@ -57,14 +57,14 @@ func TestBusyMachine(t *testing.T) {
 		if own {
 			live.beSilent()
 			require.Equal(t, stops+1, p.logged(cpuStops), "once, not with each poll")
-			require.Equal(t, goesOn, p.logged(recordingContinues))
+			require.Equal(t, continues, p.logged(recordingContinues))
 		}
 		waitFor(t, "the status to say why not", func() bool { return cpuStatus.MatchString(c.ctl("status")) })
 
 		endLoad()
 		p.waitForMetric("l4dump_off_cpu", 0)
 		live.waitForRecords(p)
-		p.waitForLog(recordingContinues, goesOn+1)
+		p.waitForLog(recordingContinues, continues+1)
 		waitFor(t, "the status to say that it records again", func() bool { return recordingStatus.MatchString(c.ctl("status")) })
 		live.finish(p)
 	})

@@ -10,7 +10,7 @@ import (
 )
 
 // TestGlobalStrategy forces recording off and back on by `l4dump ctl`, on live connections of every worker, through a
-// restart of the sidecar, and turns it on where the plugin's own strategy is off.
+// restart of the sidecar, and turns it on while the plugin's own strategy is off.
 func TestGlobalStrategy(t *testing.T) {
 	t.Parallel()
 	const own, other = "on", "off" // the switches of the plugins' own strategies

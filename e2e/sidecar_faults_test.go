@@ -18,7 +18,7 @@ type sidecarFault struct {
 	said     string // in the log, once
 }
 
-// TestSidecarFaults has sidecars fail in every way while traffic passes: it goes on, without records until the
+// TestSidecarFaults has sidecars fail in every way while traffic passes: it continues, without records until the
 // sidecar is back. One plugin has a real sidecar, and one a fake that answers what it is told to.
 func TestSidecarFaults(t *testing.T) {
 	t.Parallel()

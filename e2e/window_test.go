@@ -56,7 +56,7 @@ func TestNothingIsRecorded(t *testing.T) {
 func TestWindowOpensAndCloses(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s subject) {
-		// Where the machine is too slow to start before the window opens, the next try takes more time.
+		// If the machine is too slow to start before the window opens, the next try takes more time.
 		for lead := int64(5); lead <= 40; lead *= 2 {
 			if throughWindow(t, s, lead) {
 				return
@@ -77,7 +77,7 @@ func spanOf(do func()) span {
 	return s
 }
 
-// within reports whether all of the span, or none of it, is in a window; neither where it meets a bound.
+// within reports whether all of the span, or none of it, is in a window; neither if it meets a bound.
 func (s span) within(opens, closes time.Time) (all, none bool) {
 	return !s.begin.Before(opens) && s.end.Before(closes), s.end.Before(opens) || !s.begin.Before(closes)
 }
