@@ -103,9 +103,9 @@ func parseGroups(to []byte, text string) (n int, ok bool) {
 }
 
 func parseIPv4(to []byte, text string) bool {
-	more := true
 	for i := range 4 {
 		var part string
+		var more bool
 		part, text, more = strings.Cut(text, ".")
 		value, err := strconv.ParseUint(part, 10, 8)
 		if err != nil || more != (i < 3) || len(part) > 1 && part[0] == '0' { // some read a leading zero as octal

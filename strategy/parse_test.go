@@ -1,8 +1,6 @@
 package strategy
 
 import (
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
@@ -250,40 +248,4 @@ func FuzzParse(f *testing.F) {
 		require.Less(t, config.Strategy.Duration, config.Strategy.Interval)
 		require.True(t, config.Capture.Downstream || config.Capture.Upstream)
 	})
-}
-
-// TestDocumentedDefaults holds docs/CONFIGURATION.md to the code: its JSON is the default configuration, every key of it.
-func TestDocumentedDefaults(t *testing.T) {
-	doc, err := os.ReadFile("../docs/CONFIGURATION.md")
-	require.NoError(t, err)
-	_, text, ok := strings.Cut(string(doc), "```json\n")
-	require.True(t, ok)
-	text, _, ok = strings.Cut(text, "```")
-	require.True(t, ok)
-	got, err := Parse([]byte(text))
-	require.NoError(t, err)
-	require.Equal(t, DefaultConfig(), got)
-
-	var keys func(prefix string, object map[string]any) []string
-	keys = func(prefix string, object map[string]any) (all []string) {
-		for name, value := range object {
-			if inner, ok := value.(map[string]any); ok {
-				all = append(all, keys(prefix+name+".", inner)...)
-				continue
-			}
-			all = append(all, prefix+name)
-		}
-		return all
-	}
-	var object map[string]any
-	require.NoError(t, json.Unmarshal([]byte(text), &object))
-	require.ElementsMatch(t, []string{
-		"strategy.switch", "strategy.interval", "strategy.duration", "strategy.cpu_max_rate", "strategy.mem_max_rate",
-		"resource_guard",
-		"sidecar.cluster", "sidecar.poll_interval", "sidecar.timeout", "sidecar.stale_after",
-		"fuse.margin", "fuse.readings",
-		"capture.unit", "capture.directions", "capture.max_bytes_per_second", "capture.max_lines_per_second",
-		"capture.max_bytes_per_connection",
-		"output.format", "output.level", "output.max_line_bytes",
-	}, keys("", object))
 }

@@ -129,10 +129,10 @@ func (c *Criteria) decide(about *Subject) Verdict {
 // address decides by what is known when a connection begins.
 func (c *Criteria) address(about *Subject) Verdict {
 	to, port, known := ParseEndpoint(about.Destination)
-	if len(c.Ports) > 0 && !(known && containsPort(c.Ports, port)) {
+	if len(c.Ports) > 0 && (!known || !containsPort(c.Ports, port)) {
 		return Unselected
 	}
-	if len(c.Destinations) > 0 && !(known && within(c.Destinations, to)) {
+	if len(c.Destinations) > 0 && (!known || !within(c.Destinations, to)) {
 		return Unselected
 	}
 	if len(c.Sources) > 0 {

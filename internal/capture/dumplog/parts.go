@@ -136,7 +136,7 @@ func (s *Scanner) beginText(t *text, end bool) (n int, err error) {
 			n += h.start
 		}
 	}
-	passed := h.runtime && !(h.partial && len(bytes.TrimRight(t.bytes[h.start:], "\r")) == 0) // not an empty part
+	passed := h.runtime && (!h.partial || len(bytes.TrimRight(t.bytes[h.start:], "\r")) > 0) // not an empty part
 	for i := 0; i < len(s.parts.list); {
 		p := s.parts.list[i]
 		if (p.plain || passed && p.key == h.key) && p.line != s.lines {
