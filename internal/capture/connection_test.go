@@ -124,6 +124,22 @@ func TestVerdict(t *testing.T) {
 			[2]uint64{5, 0},
 			[2]uint64{5, 1},
 		}},
+		{"dropped after the end record", Options{}, func() []string {
+			r := newRecorder(connA)
+			return []string{r.open(), r.data(0, "12345"), r.data(1, "a"), r.end(0), r.data(1, "b"), r.closeWith(
+				drop(7, 5, record.Drop{Reason: "budget", Bytes: 2}), drop(2, 2))}
+		}, verdict{
+			"certain up to byte 5 of downstream and 1 of upstream: the recorder dropped 2 bytes of downstream: budget 2",
+			4, [2]uint64{5, 1}, [2]uint64{5, 2},
+		}},
+		{"bytes that overlap", Options{}, func() []string {
+			r := newRecorder(connA)
+			log := []string{r.open(), r.data(0, "12345")}
+			r.offsets[0] = 4
+			return append(log, r.data(0, "x"), r.close())
+		}, verdict{
+			"broken: record 2 contradicts what was recorded before: skipped", 0, [2]uint64{}, [2]uint64{5, 0},
+		}},
 		{"a direction that is not captured", Options{}, func() []string {
 			r := newRecorder(connA)
 			return []string{r.open(), r.data(0, "12345"), r.closeWith(
