@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -567,6 +568,22 @@ func TestManyLosses(t *testing.T) {
 	require.NoError(t, recordLines(log).Read(t.Context(), a))
 	require.Len(t, a.conns[connA].lost, maxSpans)
 	require.NoError(t, a.Finish())
+}
+
+// TestPayloadIsCopied holds that a source may change an event's payload when Add has returned, also of one that waits.
+func TestPayloadIsCopied(t *testing.T) {
+	var c collector
+	a := NewAssembler(&c, Options{})
+	buffer := []byte("first")
+	add := func(e Event) {
+		e.Conn = connA
+		require.NoError(t, a.Add(&e, Fingerprint{Length: 1}, Place{}, time.Time{}))
+	}
+	add(Event{Kind: KindData, Header: Header{Seq: 1}, Payload: buffer})
+	copy(buffer, "other")
+	add(Event{Kind: KindOpen, Open: &Open{}})
+	require.NoError(t, a.Finish())
+	require.Equal(t, "first", c.streams[rawFile{connA, Downstream}])
 }
 
 // TestFilter selects after ordering, so that what is left out is not taken for lost.

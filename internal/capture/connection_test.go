@@ -130,7 +130,9 @@ func TestVerdict(t *testing.T) {
 				drop(7, 5, record.Drop{Reason: "budget", Bytes: 2}), drop(2, 2))}
 		}, verdict{
 			"certain up to byte 5 of downstream and 1 of upstream: the recorder dropped 2 bytes of downstream: budget 2",
-			4, [2]uint64{5, 1}, [2]uint64{5, 2},
+			4,
+			[2]uint64{5, 1},
+			[2]uint64{5, 2},
 		}},
 		{"bytes that overlap", Options{}, func() []string {
 			r := newRecorder(connA)
