@@ -26,6 +26,12 @@ const (
 	BudgetShare = nanosecondsPerSecond / 64
 	// maxDebt is the most that lines which are always written (a connection's open, end and close) may spend ahead.
 	maxDebt = nanosecondsPerSecond
+	// maxAhead is the most that all workers together may have spent ahead, with what Admission lets them; more is from
+	// before the clock was set back.
+	maxAhead = 2 * maxPriority
+	// sharedAttempts is how often a shared number is tried. Other workers store too; each of them that was faster has
+	// made progress.
+	sharedAttempts = 8
 )
 
 // Take pays for a line of up to n bytes of payload at now and returns how many of them it may have; 0 if it may not be
@@ -59,8 +65,7 @@ func (b *Budget) share(spentUntil SharedNumber, now int64) bool {
 	if now < b.retryAt && b.retryAt <= now+BudgetShare { // later than that, the clock was set back
 		return false
 	}
-	const attempts = 8 // other workers write too; each of them that gets ahead has made progress
-	for range attempts {
+	for range sharedAttempts {
 		spent, version := spentUntil.Load()
 		granted, next := grant(spent, now)
 		if granted == 0 {
@@ -80,15 +85,21 @@ func (b *Budget) share(spentUntil SharedNumber, now int64) bool {
 // it, and now the time, both in nanoseconds since the Unix epoch. Less than a quarter of a share is not given: it would
 // only tear reads into small pieces.
 func grant(spentUntil, now int64) (granted, newSpentUntil int64) {
-	start := max(spentUntil, now-BudgetBurst)
-	if start > now+maxDebt {
-		start = now - BudgetBurst // the clock was set back: what was spent by then is forgotten
-	}
+	start := begin(spentUntil, now)
 	granted = min(BudgetShare, now-start)
 	if granted < BudgetShare/4 {
 		return 0, spentUntil
 	}
 	return granted, start + granted
+}
+
+// begin returns when what is taken at now begins to be spent.
+func begin(spentUntil, now int64) int64 {
+	start := max(spentUntil, now-BudgetBurst)
+	if start > now+maxAhead {
+		start = now - BudgetBurst // the clock was set back: what was spent by then is forgotten
+	}
+	return start
 }
 
 // lineCost returns the nanoseconds of allowance that a line with n bytes of payload costs.

@@ -20,7 +20,7 @@ func TestGrant(t *testing.T) {
 		{"a quarter is left", now - BudgetShare/4, BudgetShare / 4, now},
 		{"less than a quarter is left", now - BudgetShare/4 + 1, 0, now - BudgetShare/4 + 1},
 		{"spent a second ahead", now + maxDebt, 0, now + maxDebt},
-		{"the clock was set back", now + maxDebt + 1, BudgetShare, now - BudgetBurst + BudgetShare},
+		{"the clock was set back", now + maxAhead + 1, BudgetShare, now - BudgetBurst + BudgetShare},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			granted, next := grant(row.spentUntil, now)

@@ -59,14 +59,16 @@ const (
 
 // Capture is what is recorded of the traffic, and how much of it. A limit of 0 is none.
 type Capture struct {
-	Unit                  Unit
-	Downstream            bool  // record what clients send
-	Upstream              bool  // record what services answer
-	MaxBytesPerSecond     int64 // of payload, for the whole proxy process
-	MaxLinesPerSecond     int64 // of records, for the whole proxy process
-	MaxBytesPerConnection int64 // of payload, both directions together
-	NextFilter            NextFilter
-	Selection             Selection
+	Unit                    Unit
+	Downstream              bool  // record what clients send
+	Upstream                bool  // record what services answer
+	MaxBytesPerSecond       int64 // of payload, for the whole proxy process
+	MaxLinesPerSecond       int64 // of records, for the whole proxy process
+	MaxBytesPerConnection   int64 // of payload, both directions together
+	MaxConnections          int64 // recorded at a time, of UnitConnections, for the whole proxy process
+	MaxConnectionsPerWindow int64 // recorded, of those born in one window, of UnitConnections, for the whole proxy process
+	NextFilter              NextFilter
+	Selection               Selection
 }
 
 // Format is the dialect of the lines.

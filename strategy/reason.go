@@ -19,12 +19,16 @@ const (
 	LogLevel     // the proxy's log level hides the lines
 
 	// Those of single bytes.
-	OtherDirection  // the direction is not captured
-	ConnectionLimit // the connection has had its bytes
-	OverBudget      // the process has had its bytes or lines of this second
-	Unreadable      // the proxy did not give the bytes
-	QueueFull       // the sink's queue has no room
-	SinkLost        // the sink took the bytes and lost them
+	OtherDirection    // the direction is not captured
+	ConnectionLimit   // the connection has had its bytes
+	OverBudget        // the process has had its bytes or lines of this second
+	BudgetBytes       // the connection was not admitted: the process's bytes do not suffice
+	BudgetLines       // the same of its lines
+	Connections       // the same: as many connections are recorded as may be at a time
+	WindowConnections // the same: the window has had its connections
+	Unreadable        // the proxy did not give the bytes
+	QueueFull         // the sink's queue has no room
+	SinkLost          // the sink took the bytes and lost them
 
 	Reasons // the number of reasons
 )
@@ -32,8 +36,11 @@ const (
 var reasonNames = [Reasons]string{
 	Recorded: "recorded", ForcedOff: "forced_off", SwitchedOff: "switch_off", Ended: "ended", WindowClosed: "window_closed",
 	UsageUnknown: "usage_unknown", CPULimit: "cpu", MemoryLimit: "memory", LogLevel: "log_level",
-	OtherDirection: "direction", ConnectionLimit: "connection_limit", OverBudget: "budget", Unreadable: "unreadable",
-	QueueFull: "queue", SinkLost: "sink",
+	OtherDirection: "direction", ConnectionLimit: "connection_limit", OverBudget: "budget",
+	BudgetBytes: "budget_bytes", BudgetLines: "budget_lines",
+	Connections: "max_connections", WindowConnections: "max_connections_per_window",
+	Unreadable: "unreadable",
+	QueueFull:  "queue", SinkLost: "sink",
 }
 
 // String returns the reason's name, a word of lower-case letters and '_'.
