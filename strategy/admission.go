@@ -25,11 +25,15 @@ type Admission struct {
 	reserving *Claim // the oldest whose reservation has not been given back
 }
 
-// Shared is what all workers of a process share for their Admissions.
+// Shared is what all workers of a process share for their Admissions, and what one worker knows of it. Each configuration
+// has one, since each has its own limits.
 type Shared struct {
 	SpentUntil SharedNumber // the Budget's
 	Live       SharedNumber // connections that are admitted and not closed; used if Capture.MaxConnections is set
 	Window     SharedNumber // a window and its connections; used if Capture.MaxConnectionsPerWindow is set
+
+	full    Window // has had its connections
+	retryAt int64  // before this, as many connections are live as may be
 }
 
 // Claim is one connection's part of an Admission. The zero Claim is not admitted.
@@ -90,10 +94,16 @@ func (a *Admission) Admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 }
 
 func (a *Admission) admit(c *Capture, shared *Shared, w Window, l *Claim, now int64) Reason {
-	if now < a.retryAt && a.retryAt-now <= maxInterval {
-		return a.refusal
+	switch {
+	case c.MaxConnectionsPerWindow > 0 && w == shared.full:
+		return WindowConnections
+	case c.MaxConnections > 0 && waiting(shared.retryAt, now):
+		return Connections
 	}
 	if c.limited() {
+		if waiting(a.retryAt, now) {
+			return a.refusal
+		}
 		want := a.costs.Cost()
 		if a.costs.total == 0 {
 			want = firstCost
@@ -106,32 +116,28 @@ func (a *Admission) admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 			}
 			return a.refusal
 		}
-		l.reserved = want - l.cost
+		l.reserved = want
 	}
 	if c.MaxConnections > 0 {
 		if !add(shared.Live, 1, c.MaxConnections) {
-			return a.refuse(shared, l, Connections, now, now+retryTime)
+			shared.retryAt = now + retryTime
+			a.release(shared, l, now)
+			return Connections
 		}
 		l.counted = true
 	}
 	if c.MaxConnectionsPerWindow > 0 && !addToWindow(shared.Window, w, c.MaxConnectionsPerWindow) {
-		return a.refuse(shared, l, WindowConnections, now, (w.Start+w.Interval)*nanosecondsPerSecond)
+		shared.full = w
+		a.release(shared, l, now)
+		a.leave(shared, l)
+		return WindowConnections
 	}
+	l.reserved = max(l.reserved-l.cost, 0) // the records that it has in any case are as good as written
 	return Recorded
 }
 
-// maxInterval is the longest that nothing may be admitted without asking, in nanoseconds; longer, the clock was set back.
-const maxInterval = MaxInterval * nanosecondsPerSecond
-
-// refuse gives back what l has.
-func (a *Admission) refuse(shared *Shared, l *Claim, reason Reason, now, retryAt int64) Reason {
-	a.owed -= l.reserved + l.cost
-	l.reserved = 0
-	a.settle(shared, now)
-	a.leave(shared, l)
-	a.retryAt, a.refusal = retryAt, reason
-	return reason
-}
+// waiting reports whether retryAt is still to come. Later than retryTime, the clock was set back.
+func waiting(retryAt, now int64) bool { return now < retryAt && retryAt <= now+retryTime }
 
 // reserve takes want of the shared allowance if there is as much, or if enough of it is saved up.
 func (a *Admission) reserve(shared *Shared, want, now int64) bool {
@@ -269,6 +275,7 @@ func (a *Admission) release(shared *Shared, l *Claim, now int64) {
 func (a *Admission) leave(shared *Shared, l *Claim) {
 	if l.counted {
 		l.counted = false
+		shared.retryAt = 0
 		add(shared.Live, -1, 0)
 	}
 }
