@@ -61,7 +61,7 @@ fuzz: ## run each fuzz target for FUZZ_TIME
 	git grep -lE --untracked '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u | while read -r package; do \
 		grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$package/*_test.go | cut -c6- | while read -r target; do \
 			echo "go test ./$$package -fuzz $$target"; \
-			go -C $$package test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) . >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
+			go -C $$package test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x . >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
 		done; \
 	done
 

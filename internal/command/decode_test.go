@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -368,37 +367,4 @@ func (w *watched) String() string {
 func (w *watched) waitFor(t *testing.T, want string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) { require.Equal(c, want, w.String()) }, 10*time.Second, 5*time.Millisecond)
-}
-
-// TestDecodeInterruptedTwice ends a command that waits for a file to be opened, which nothing but a signal can end.
-func TestDecodeInterruptedTwice(t *testing.T) {
-	const child = "L4DUMP_TEST_DECODE"
-	if path := os.Getenv(child); path != "" {
-		os.Exit(Run(strings.NewReader(""), io.Discard, io.Discard, []string{"decode", "--format=raw", "--out=" + path + ".out", path}))
-	}
-	path := filepath.Join(t.TempDir(), "pipe")
-	require.NoError(t, syscall.Mkfifo(path, 0o600))
-	cmd := exec.Command(os.Args[0], "-test.run=^TestDecodeInterruptedTwice$")
-	cmd.Env = append(os.Environ(), child+"="+path)
-	require.NoError(t, cmd.Start())
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	require.Eventually(t, func() bool { // the command listens to signals from before it makes its output
-		_, err := os.Stat(path + ".out")
-		return err == nil
-	}, 20*time.Second, time.Millisecond)
-	deadline := time.After(20 * time.Second)
-	for {
-		_ = cmd.Process.Signal(os.Interrupt)
-		select {
-		case err := <-done:
-			require.EqualError(t, err, "signal: interrupt")
-			return
-		case <-deadline:
-			require.NoError(t, cmd.Process.Kill())
-			<-done
-			t.Fatal("the command cannot be interrupted")
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
