@@ -20,7 +20,7 @@ func TestBudget(t *testing.T) {
 		bytesPerSecond = 1 << 20
 		maxGrowth      = 64 << 20
 	)
-	capture := `{"unit": "connections", "max_bytes_per_second": 1048576, "max_lines_per_second": 0}`
+	capture := `{"unit": "bytes", "directions": ["downstream", "upstream"], "max_bytes_per_second": 1048576, "max_lines_per_second": 0}`
 	onEach(t, func(t *testing.T, s subject) {
 		service := startService(t, echo)
 		p := start(t, s, newConfig(t, service.address(), plugins{

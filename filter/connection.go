@@ -14,6 +14,8 @@ type connection struct {
 	plugin   *plugin
 	started  int64
 	selected strategy.Reason // with UnitConnections: why it is not recorded, or Recorded
+	admitted bool            // with UnitConnections: it was to be recorded whole
+	claim    strategy.Claim  // on the budget, with UnitConnections
 	opened   bool            // its open record is accepted
 	written  bool            // one of its records is
 	closed   bool            // nothing more is heard of it
@@ -40,8 +42,12 @@ func (c *connection) OnNewConnection() types.Action {
 	d := p.decide(c.started, false)
 	c.last = d.Begin
 	if p.config.Capture.Unit == strategy.UnitConnections {
-		c.selected = d.Begin
 		c.header.Window = p.idOf(d.Window)
+		if c.selected = d.Begin; c.selected == strategy.Recorded {
+			c.selected = p.vm.admission.Admit(&p.config.Capture, &p.shared, d.Window, &c.claim, c.started)
+			c.admitted = c.selected == strategy.Recorded
+			c.last = c.selected
+		}
 	}
 	return types.ActionContinue
 }
@@ -81,7 +87,7 @@ func (c *connection) read(d record.Direction, data func(start, size int) ([]byte
 	s := &c.streams[d]
 	m := &c.plugin.vm.metrics
 	if size > 0 {
-		now, reason := c.decide(d)
+		now, reason := c.decide(d, size)
 		done := 0
 		if reason == strategy.Recorded {
 			done, reason = c.record(d, data, size, now)
@@ -106,10 +112,20 @@ func (c *connection) read(d record.Direction, data func(start, size int) ([]byte
 	}
 }
 
-// decide returns whether bytes of direction d are recorded now. The time is 0 if it is not needed.
-func (c *connection) decide(d record.Direction) (now int64, reason strategy.Reason) {
+// decide returns whether size bytes of direction d are recorded now. The time is 0 if it is not needed.
+func (c *connection) decide(d record.Direction, size int) (now int64, reason strategy.Reason) {
 	p := c.plugin
 	capture := &p.config.Capture
+	if c.admitted {
+		c.selected = c.claim.Reason() // the budget may have given it up since
+	}
+	wanted := capture.Downstream
+	if d == record.Upstream {
+		wanted = capture.Upstream
+	}
+	if wanted && c.claim.Reason() != strategy.Recorded {
+		p.vm.admission.Count(capture, &c.claim, size, p.sink.payload())
+	}
 	switch {
 	case c.selected != strategy.Recorded:
 		return 0, c.selected
@@ -123,10 +139,6 @@ func (c *connection) decide(d record.Direction) (now int64, reason strategy.Reas
 		reason = decision.Continue
 	} else if reason = decision.Begin; reason == strategy.Recorded {
 		c.header.Window = p.idOf(decision.Window)
-	}
-	wanted := capture.Downstream
-	if d == record.Upstream {
-		wanted = capture.Upstream
 	}
 	if reason == strategy.Recorded && !wanted {
 		reason = strategy.OtherDirection
@@ -144,23 +156,27 @@ func (c *connection) record(
 		return 0, reason
 	}
 	most := p.sink.payload()
-	var block []byte
-	for done < size {
-		n := min(size-done, most)
-		if limit := capture.MaxBytesPerConnection; limit > 0 {
-			left := limit - int64(c.kept) - int64(done)
-			if left <= 0 {
-				return done, strategy.ConnectionLimit
-			}
-			n = int(min(int64(n), left))
+	end := size
+	if limit := capture.MaxBytesPerConnection; limit > 0 {
+		end = int(min(int64(size), limit-int64(c.kept)))
+	}
+	if c.admitted && end > 0 {
+		reason = p.vm.admission.Take(capture, &p.shared, &c.claim, end, most, now)
+		if reason != strategy.Recorded {
+			return 0, reason
 		}
-		n = p.vm.budget.Take(capture, &p.vm.spentUntil, n, now)
-		if n == 0 {
-			return done, strategy.OverBudget
+	}
+	var block []byte
+	for done < end {
+		n := min(end-done, most)
+		if !c.admitted {
+			if n = p.vm.budget.Take(capture, &p.vm.spentUntil, n, now); n == 0 {
+				return done, strategy.OverBudget
+			}
 		}
 		if len(block) == 0 {
 			var err error
-			block, err = data(done, min(size-done, p.block))
+			block, err = data(done, min(end-done, p.block))
 			if err != nil || len(block) == 0 {
 				return done, strategy.Unreadable
 			}
@@ -173,6 +189,9 @@ func (c *connection) record(
 		c.count(written)
 		block = block[n:]
 		done += n
+	}
+	if done < size {
+		return done, strategy.ConnectionLimit
 	}
 	return done, strategy.Recorded
 }
@@ -222,11 +241,10 @@ func (c *connection) end(d record.Direction) {
 }
 
 // due makes ready for an end or close record, and reports whether one is due: for each connection with an open record,
-// which is written now for one that was selected whole and of which no byte has passed.
+// which is written now for one that was admitted and of which nothing is recorded yet.
 func (c *connection) due() bool {
 	p := c.plugin
-	whole := p.config.Capture.Unit == strategy.UnitConnections && c.selected == strategy.Recorded
-	if !c.opened && !whole {
+	if !c.opened && !c.admitted {
 		return false
 	}
 	c.header.Time = p.vm.Now()
@@ -260,6 +278,10 @@ func (c *connection) close(by string) {
 			c.countAnyway(size)
 		}
 	}
+	if c.admitted {
+		c.header.Time = p.vm.Now()
+	}
+	p.vm.admission.Close(&p.config.Capture, &p.shared, &c.claim, c.header.Time)
 	if !c.written && c.last != strategy.Recorded { // else it had no bytes: neither kept nor dropped
 		p.vm.metrics.connectionsDropped[c.last]++
 	}
@@ -276,12 +298,12 @@ func (s *stream) ledger() record.Ledger {
 }
 
 // countAnyway counts a record that the ledger needs and that was written budget or not: the budget pays for it
-// afterwards.
+// afterwards, unless it has admitted the connection and so paid for it already.
 func (c *connection) countAnyway(size int) {
-	if size > 0 {
+	if size > 0 && !c.admitted {
 		c.plugin.vm.budget.Owe(&c.plugin.config.Capture, size/2)
-		c.count(size)
 	}
+	c.count(size)
 }
 
 // count counts a record that the sink has accepted.

@@ -33,7 +33,7 @@ func TestNamedClient(t *testing.T) {
 
 func TestBudget(t *testing.T) {
 	const rate = 100_000
-	r := newRig(t, on(`"unit":"connections","max_bytes_per_second":100000,"max_lines_per_second":0`, ``))
+	r := newRig(t, on(`"unit":"bytes","max_bytes_per_second":100000,"max_lines_per_second":0`, ``))
 	id := r.connect()
 	var seen, kept uint64
 	const seconds = 5
@@ -66,11 +66,18 @@ func TestBudget(t *testing.T) {
 
 // TestRecordsOnAccount has so many short connections that their open and close records spend what data then lacks.
 func TestRecordsOnAccount(t *testing.T) {
-	r := newRig(t, on(`"unit":"connections","max_bytes_per_second":10000,"max_lines_per_second":0`, ``))
+	r := newRig(t, on(`"unit":"bytes","max_bytes_per_second":10000,"max_lines_per_second":0`, ``))
+	kinds := map[record.Kind]int{}
 	for range 50 {
-		r.done(r.connect())
+		id := r.connect()
+		r.downstream(id, "x")
+		r.done(id)
 	}
-	require.Len(t, r.records(), 100)
+	for _, each := range r.records() {
+		kinds[each.Kind]++
+	}
+	require.Equal(t, 50, kinds[record.KindOpen])
+	require.Equal(t, 50, kinds[record.KindClose])
 	id := r.connect()
 	kept := func() uint64 {
 		r.now += second / 10
@@ -99,7 +106,7 @@ func TestBudgetAfterTheClockWasSetBack(t *testing.T) {
 
 // TestLineBudget has reads so small that their lines, not their bytes, are what costs.
 func TestLineBudget(t *testing.T) {
-	r := newRig(t, on(`"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":100`, ``))
+	r := newRig(t, on(`"unit":"bytes","max_bytes_per_second":0,"max_lines_per_second":100`, ``))
 	id := r.connect()
 	for range 4000 {
 		r.now += second / 1000

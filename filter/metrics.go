@@ -41,7 +41,7 @@ func (m *metrics) define() {
 	m.count("l4dump_lines_total", &m.lines)
 	for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
 		m.count("l4dump_bytes_dropped_"+r.String()+"_total", &m.bytesDropped[r])
-		if r.Lasting() || r == strategy.OtherDirection {
+		if r.Lasting() || r.Refuses() || r == strategy.OtherDirection {
 			m.count("l4dump_connections_dropped_"+r.String()+"_total", &m.connectionsDropped[r])
 		}
 		if r.Lasting() {

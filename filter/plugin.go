@@ -28,7 +28,8 @@ type plugin struct {
 	config strategy.Config
 	valid  bool // the configuration that was given last is the one in use
 	sink   sink
-	block  int // bytes to ask the proxy for at a time
+	shared strategy.Shared // of its connections
+	block  int             // bytes to ask the proxy for at a time
 
 	replacedAt int64   // when a newer one of the name came, 0 while it is in use; it serves the connections it has
 	successor  *plugin // that newer one
@@ -60,6 +61,11 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	last := v.newest[p.name]
 	v.newest[p.name] = p
 	v.plugins[p] = true
+	p.shared = strategy.Shared{
+		SpentUntil: &v.spentUntil,
+		Live:       &sharedNumber{key: "l4dump/connections/" + p.name},
+		Window:     &sharedNumber{key: "l4dump/window_connections/" + p.name},
+	}
 	if last != nil {
 		last.replacedAt, last.successor = v.Now(), p
 	}
@@ -176,6 +182,7 @@ func (p *plugin) NewHttpContext(uint32) types.HttpContext { return nil }
 func (p *plugin) OnTick() {
 	now := p.vm.Now()
 	p.refresh()
+	p.vm.admission.Expire(&p.shared, now)
 	if p.sidecar != nil && p.replacedAt == 0 {
 		p.sayStopped(now)
 		p.sidecar.poll(p.vm, &p.config.Sidecar, now)

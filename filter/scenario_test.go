@@ -43,6 +43,9 @@ func dropped(reason string, bytes uint64) record.Drop {
 	return record.Drop{Reason: reason, Bytes: bytes}
 }
 
+// kilobyte is 1000 bytes.
+var kilobyte = strings.Repeat("k", 1000)
+
 // TestScenarios runs each row natively and on the built module.
 func TestScenarios(t *testing.T) {
 	const now = windowStart
@@ -171,10 +174,11 @@ func TestScenarios(t *testing.T) {
 			name:   "the limit of a connection",
 			config: on(`"unit":"connections","max_bytes_per_connection":10`, ``),
 			run: func(s subject) {
-				exact, over := s.connect(), s.connect()
+				exact := s.connect()
 				exact.send(down, "12345")
 				exact.send(up, "67890")
 				exact.close(types.PeerTypeLocal)
+				over := s.connect()
 				over.send(down, "12345")
 				over.send(up, "678901")
 				over.send(down, "x")
@@ -244,6 +248,95 @@ func TestScenarios(t *testing.T) {
 				closeRecord(header(1, 1, now), "downstream", ledger(50_000, 0, dropped("budget", 50_000)), ledger(0, 0)),
 			},
 		},
+		{
+			name:   "more connections than the budget allows",
+			config: on(`"unit":"connections"`, ``),
+			run: func(s subject) {
+				first, second := s.connect(), s.connect() // what they will cost is not known yet
+				second.send(down, "second")
+				first.send(down, "first")
+				second.end(down)
+				second.close(types.PeerTypeRemote)
+				first.close(types.PeerTypeRemote)
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now), "connections", now, ""),
+				dataRecord(header(1, 1, now), down, 0, "first"),
+				closeRecord(header(1, 2, now), "downstream", ledger(5, 5), ledger(0, 0)),
+			},
+			counters: map[string]uint64{
+				"connections_seen": 2, "connections_kept": 1, "connections_dropped_budget_bytes": 1,
+				"bytes_seen": 11, "bytes_kept": 5, "bytes_dropped_budget_bytes": 6, "lines": 3,
+			},
+		},
+		{
+			name:   "the youngest is given up",
+			config: on(`"unit":"connections","max_bytes_per_second":1024,"max_lines_per_second":0`, ``),
+			run: func(s subject) {
+				old := s.connect()
+				s.setNow(now + 2*second)
+				young := s.connect()
+				young.send(down, "x")
+				for range 5 { // the debt reaches 5 s with the last
+					old.send(up, kilobyte)
+				}
+				young.send(down, "yz")
+				young.close(types.PeerTypeRemote)
+				old.close(types.PeerTypeRemote)
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now+2*second), "connections", now+2*second, ""),
+				dataRecord(header(1, 1, now+2*second), down, 0, "x"),
+				anonymous(header(2, 0, now+2*second), "connections", now, ""),
+				dataRecord(header(2, 1, now+2*second), up, 0, kilobyte),
+				dataRecord(header(2, 2, now+2*second), up, 1000, kilobyte),
+				dataRecord(header(2, 3, now+2*second), up, 2000, kilobyte),
+				dataRecord(header(2, 4, now+2*second), up, 3000, kilobyte),
+				dataRecord(header(2, 5, now+2*second), up, 4000, kilobyte),
+				closeRecord(header(1, 2, now+2*second), "downstream", ledger(3, 1, dropped("budget", 2)), ledger(0, 0)),
+				closeRecord(header(2, 6, now+2*second), "downstream", ledger(0, 0), ledger(5000, 5000)),
+			},
+		},
+		{
+			name:   "one connection at a time",
+			config: on(`"unit":"connections","max_connections":1,"max_bytes_per_second":0,"max_lines_per_second":0`, ``),
+			run: func(s subject) {
+				first, second := s.connect(), s.connect()
+				second.send(down, "second")
+				first.close(types.PeerTypeRemote)
+				second.close(types.PeerTypeRemote)
+				s.connect().close(types.PeerTypeRemote)
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now), "connections", now, ""),
+				closeRecord(header(1, 1, now), "downstream", ledger(0, 0), ledger(0, 0)),
+				anonymous(header(2, 0, now), "connections", now, ""),
+				closeRecord(header(2, 1, now), "downstream", ledger(0, 0), ledger(0, 0)),
+			},
+			counters: map[string]uint64{
+				"connections_seen": 3, "connections_kept": 2, "connections_dropped_max_connections": 1,
+				"bytes_seen": 6, "bytes_dropped_max_connections": 6, "lines": 4,
+			},
+		},
+		{
+			name:   "one connection of a window",
+			config: on(`"unit":"connections","max_connections_per_window":1,"max_bytes_per_second":0,"max_lines_per_second":0`, ``),
+			run: func(s subject) {
+				s.connect().close(types.PeerTypeRemote)
+				s.connect().close(types.PeerTypeRemote)
+				s.setNow(nextWindow)
+				s.connect().close(types.PeerTypeRemote)
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now), "connections", now, ""),
+				closeRecord(header(1, 1, now), "downstream", ledger(0, 0), ledger(0, 0)),
+				anonymous(in(nextWindow, header(2, 0, nextWindow)), "connections", nextWindow, ""),
+				closeRecord(in(nextWindow, header(2, 1, nextWindow)), "downstream", ledger(0, 0), ledger(0, 0)),
+			},
+			counters: map[string]uint64{
+				"connections_seen": 3, "connections_kept": 2, "connections_dropped_max_connections_per_window": 1, "lines": 4,
+			},
+		},
 	} {
 		for _, each := range subjects {
 			t.Run(row.name+"/"+each.name, func(t *testing.T) {
@@ -271,7 +364,7 @@ func counterNames() (names []string) {
 	names = []string{"connections_seen", "connections_kept", "bytes_seen", "bytes_kept", "lines"}
 	for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
 		names = append(names, "bytes_dropped_"+r.String())
-		if r.Lasting() || r == strategy.OtherDirection {
+		if r.Lasting() || r.Refuses() || r == strategy.OtherDirection {
 			names = append(names, "connections_dropped_"+r.String())
 		}
 	}

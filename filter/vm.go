@@ -37,7 +37,8 @@ type vm struct {
 	metrics     metrics
 	messages    messages
 	budget      strategy.Budget
-	spentUntil  sharedNumber        // the shared part of the budget
+	admission   strategy.Admission
+	spentUntil  sharedNumber        // the shared part of budget and admission
 	sidecars    map[string]*sidecar // by cluster
 	plugins     map[*plugin]bool    // all
 	newest      map[string]*plugin  // by name

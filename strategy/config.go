@@ -112,6 +112,7 @@ const (
 	MinLinesPerSecond = 10 // or 0
 	MaxLinesPerSecond = 1_000_000
 	MaxConnBytes      = 1 << 50
+	MaxConnections    = 1_000_000 // at a time, or of a window
 
 	MinLineBytes = 2048
 	MaxLineBytes = 65536

@@ -108,6 +108,8 @@ func (p reader) capture(c *Capture) scan.Value {
 		scan.Key("max_bytes_per_second", p.Integer(&c.MaxBytesPerSecond, MinBytesPerSecond, MaxBytesPerSecond, scan.OrNoLimit)),
 		scan.Key("max_lines_per_second", p.Integer(&c.MaxLinesPerSecond, MinLinesPerSecond, MaxLinesPerSecond, scan.OrNoLimit)),
 		scan.Key("max_bytes_per_connection", p.Integer(&c.MaxBytesPerConnection, 1, MaxConnBytes, scan.OrNoLimit)),
+		scan.Key("max_connections", p.Integer(&c.MaxConnections, 1, MaxConnections, scan.OrNoLimit)),
+		scan.Key("max_connections_per_window", p.Integer(&c.MaxConnectionsPerWindow, 1, MaxConnections, scan.OrNoLimit)),
 		scan.Key("match", p.criteria(&c.Selection.Match)),
 		scan.Key("except", p.criteria(&c.Selection.Except)),
 		scan.Key("next_filter", scan.OneOf(p.Parser, &c.NextFilter, NextTCPProxy, NextHTTPConnectionManager, NextOther)),

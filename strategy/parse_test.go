@@ -30,7 +30,8 @@ func TestParseEveryKey(t *testing.T) {
 		"sidecar": {"cluster": "c", "poll_interval": "2s", "timeout": "100ms", "stale_after": "1m"},
 		"fuse": {"margin": 0.5, "readings": 3},
 		"capture": {"unit": "connections", "directions": ["upstream"], "max_bytes_per_second": 2048,
-			"max_lines_per_second": 1e1, "max_bytes_per_connection": 1, "next_filter": "other"},
+			"max_lines_per_second": 1e1, "max_bytes_per_connection": 1, "max_connections": 2,
+			"max_connections_per_window": 3, "next_filter": "other"},
 		"output": {"format": "layotto", "level": "warn", "max_line_bytes": 8192}
 	}`))
 	require.NoError(t, err)
@@ -40,7 +41,8 @@ func TestParseEveryKey(t *testing.T) {
 		Sidecar:  Sidecar{Cluster: "c", PollInterval: 2000, Timeout: 100, StaleAfter: 60_000},
 		Fuse:     FuseConfig{Margin: 0.5, Readings: 3},
 		Capture: Capture{
-			Unit: UnitConnections, Upstream: true, MaxBytesPerSecond: 2048, MaxLinesPerSecond: 10, MaxBytesPerConnection: 1, NextFilter: NextOther,
+			Unit: UnitConnections, Upstream: true, MaxBytesPerSecond: 2048, MaxLinesPerSecond: 10, MaxBytesPerConnection: 1,
+			MaxConnections: 2, MaxConnectionsPerWindow: 3, NextFilter: NextOther,
 		},
 		Output: Output{Format: FormatLayotto, Level: LevelWarn, MaxLineBytes: 8192},
 	}, got)
@@ -84,6 +86,8 @@ func TestBounds(t *testing.T) {
 		bps      = `capture.max_bytes_per_second: want a whole number from 1024 to 34359738368, or 0 for no limit, got `
 		lps      = `capture.max_lines_per_second: want a whole number from 10 to 1000000, or 0 for no limit, got `
 		bpc      = `capture.max_bytes_per_connection: want a whole number from 1 to 1125899906842624, or 0 for no limit, got `
+		conns    = `capture.max_connections: want a whole number from 1 to 1000000, or 0 for no limit, got `
+		window   = `capture.max_connections_per_window: want a whole number from 1 to 1000000, or 0 for no limit, got `
 		line     = `output.max_line_bytes: want a whole number from 2048 to 65536, got `
 		margin   = `fuse.margin: want a number from 0 to 50, got `
 		readings = `fuse.readings: want a whole number from 1 to 100, got `
@@ -132,6 +136,14 @@ func TestBounds(t *testing.T) {
 		{"bytes per connection under", `{"capture":{"max_bytes_per_connection":-1}}`, bpc + "-1"},
 		{"bytes per connection most", `{"capture":{"max_bytes_per_connection":1125899906842624}}`, ""},
 		{"bytes per connection over", `{"capture":{"max_bytes_per_connection":1125899906842625}}`, bpc + "1125899906842625"},
+		{"connections none", `{"capture":{"max_connections":0}}`, ""},
+		{"connections under", `{"capture":{"max_connections":-1}}`, conns + "-1"},
+		{"connections most", `{"capture":{"max_connections":1000000}}`, ""},
+		{"connections over", `{"capture":{"max_connections":1000001}}`, conns + "1000001"},
+		{"connections of a window none", `{"capture":{"max_connections_per_window":0}}`, ""},
+		{"connections of a window under", `{"capture":{"max_connections_per_window":-1}}`, window + "-1"},
+		{"connections of a window most", `{"capture":{"max_connections_per_window":1000000}}`, ""},
+		{"connections of a window over", `{"capture":{"max_connections_per_window":1000001}}`, window + "1000001"},
 		{"line least", `{"output":{"max_line_bytes":2048}}`, ""},
 		{"line under", `{"output":{"max_line_bytes":2047}}`, line + "2047"},
 		{"line most", `{"output":{"max_line_bytes":65536}}`, ""},

@@ -59,6 +59,9 @@ func ReasonOf(name string) (_ Reason, ok bool) {
 // Lasting reports whether r keeps a whole plugin from recording, rather than single bytes.
 func (r Reason) Lasting() bool { return r >= ForcedOff && r <= LogLevel }
 
+// Refuses reports whether r keeps a connection that is born from being admitted.
+func (r Reason) Refuses() bool { return r >= BudgetBytes && r <= WindowConnections }
+
 // Distance is how far recording is off, from 0 for Recorded: the reason of the least distance stands for several
 // plugins.
 func (r Reason) Distance() int { return int(Reasons-r) % int(Reasons) }
