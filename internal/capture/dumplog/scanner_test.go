@@ -323,6 +323,9 @@ func TestShapes(t *testing.T) {
 			require.Empty(t, whole.faults)
 			require.Empty(t, whole.layotto)
 			for _, size := range []int{1, 7, 1000} {
+				if size < 1000 && len(input) > 100_000 {
+					continue // FuzzScan has small blocks at a window's end
+				}
 				require.Equal(t, whole, scan(t, input, size), "blocks of %d bytes", size)
 			}
 		})
