@@ -13,7 +13,8 @@ type connection struct {
 	types.DefaultTcpContext
 	plugin   *plugin
 	started  int64
-	selected strategy.Reason // with UnitConnections: why it is not recorded, or Recorded
+	selected strategy.Reason // why none of it is recorded, or Recorded
+	choice   *choice         // nil as soon as it is decided whether it is selected
 	admitted bool            // with UnitConnections: it was to be recorded whole
 	claim    strategy.Claim  // on the budget, with UnitConnections
 	opened   bool            // its open record is accepted
@@ -43,13 +44,22 @@ func (c *connection) OnNewConnection() types.Action {
 	c.last = d.Begin
 	if p.config.Capture.Unit == strategy.UnitConnections {
 		c.header.Window = p.idOf(d.Window)
-		if c.selected = d.Begin; c.selected == strategy.Recorded {
-			c.selected = p.vm.admission.Admit(&p.config.Capture, &p.shared, d.Window, &c.claim, c.started)
-			c.admitted = c.selected == strategy.Recorded
-			c.last = c.selected
-		}
+		c.selected = d.Begin
+	}
+	if c.selected == strategy.Recorded {
+		c.begin(d.Window)
 	}
 	return types.ActionContinue
+}
+
+// admit asks the budget for a connection that is selected.
+func (c *connection) admit(w strategy.Window, now int64) {
+	p := c.plugin
+	if p.config.Capture.Unit == strategy.UnitConnections {
+		c.selected = p.vm.admission.Admit(&p.config.Capture, &p.shared, w, &c.claim, now)
+		c.admitted = c.selected == strategy.Recorded
+		c.last = c.selected
+	}
 }
 
 // OnDownstreamData implements types.TcpContext.
@@ -84,31 +94,40 @@ func (c *connection) OnStreamDone() { c.close("unknown") }
 // read takes size bytes of direction d, which data returns, and records what it may. Allocation-free but for the
 // connection's open record.
 func (c *connection) read(d record.Direction, data func(start, size int) ([]byte, error), size int, end bool) {
-	s := &c.streams[d]
-	m := &c.plugin.vm.metrics
-	if size > 0 {
+	if size > 0 && !c.hold(d, data, size) {
 		now, reason := c.decide(d, size)
-		done := 0
-		if reason == strategy.Recorded {
-			done, reason = c.record(d, data, size, now)
-		}
-		s.seen += uint64(size)
-		s.kept += uint64(done)
-		c.kept += uint64(done)
-		m.bytesSeen += uint64(size)
-		m.bytesKept += uint64(done)
-		if rest := uint64(size - done); rest > 0 {
-			s.dropped[reason] += rest
-			m.bytesDropped[reason] += rest
-			c.last = reason
-		}
+		c.header.Time = now
+		c.take(d, data, size, now, reason)
 	}
-	if end && !s.ended {
+	if s := &c.streams[d]; end && !s.ended {
+		c.choose(true)
 		s.ended = true
 		if c.first == "" {
 			c.first = d.String()
 		}
 		c.end(d)
+	}
+}
+
+// take records what it may of a read, unless there is a reason not to, and counts it. Budgets are asked at now.
+func (c *connection) take(
+	d record.Direction, data func(start, size int) ([]byte, error), size int, now int64, reason strategy.Reason,
+) {
+	s := &c.streams[d]
+	m := &c.plugin.vm.metrics
+	done := 0
+	if reason == strategy.Recorded {
+		done, reason = c.record(d, data, size, now)
+	}
+	s.seen += uint64(size)
+	s.kept += uint64(done)
+	c.kept += uint64(done)
+	m.bytesSeen += uint64(size)
+	m.bytesKept += uint64(done)
+	if rest := uint64(size - done); rest > 0 {
+		s.dropped[reason] += rest
+		m.bytesDropped[reason] += rest
+		c.last = reason
 	}
 }
 
@@ -151,7 +170,6 @@ func (c *connection) record(
 	d record.Direction, data func(start, size int) ([]byte, error), size int, now int64,
 ) (done int, reason strategy.Reason) {
 	p, capture := c.plugin, &c.plugin.config.Capture
-	c.header.Time = now
 	if reason = c.open(); reason != strategy.Recorded {
 		return 0, reason
 	}
@@ -268,6 +286,7 @@ func (c *connection) close(by string) {
 	if c.closed {
 		return
 	}
+	c.choose(true)
 	c.closed = true
 	p := c.plugin
 	if c.due() {

@@ -46,17 +46,20 @@ func dropped(reason string, bytes uint64) record.Drop {
 // kilobyte is 1000 bytes.
 var kilobyte = strings.Repeat("k", 1000)
 
+// scenario is what a subject with a configuration sees, and what it records of it.
+type scenario struct {
+	name   string
+	config string
+	run    func(s subject)
+	want   []record.Record
+	// counters are those over 0, without "l4dump_" and "_total"; they are looked at if there are any.
+	counters map[string]uint64
+}
+
 // TestScenarios runs each row natively and on the built module.
 func TestScenarios(t *testing.T) {
 	const now = windowStart
-	for _, row := range []struct {
-		name   string
-		config string
-		run    func(s subject)
-		want   []record.Record
-		// counters are those over 0, without "l4dump_" and "_total"; they are looked at if there are any.
-		counters map[string]uint64
-	}{
+	runScenarios(t, []scenario{
 		{
 			name:   "a connection, whole",
 			config: on(`"unit":"connections"`, ``),
@@ -337,7 +340,11 @@ func TestScenarios(t *testing.T) {
 				"connections_seen": 3, "connections_kept": 2, "connections_dropped_max_connections_per_window": 1, "lines": 4,
 			},
 		},
-	} {
+	})
+}
+
+func runScenarios(t *testing.T, rows []scenario) {
+	for _, row := range rows {
 		for _, each := range subjects {
 			t.Run(row.name+"/"+each.name, func(t *testing.T) {
 				s := each.start(t, row.config)

@@ -60,13 +60,14 @@ const (
 // Capture is what is recorded of the traffic, and how much of it. A limit of 0 is none.
 type Capture struct {
 	Unit                    Unit
-	Downstream              bool  // record what clients send
-	Upstream                bool  // record what services answer
-	MaxBytesPerSecond       int64 // of payload, for the whole proxy process
-	MaxLinesPerSecond       int64 // of records, for the whole proxy process
-	MaxBytesPerConnection   int64 // of payload, both directions together
-	MaxConnections          int64 // recorded at a time, of UnitConnections, for the whole proxy process
-	MaxConnectionsPerWindow int64 // recorded, of those born in one window, of UnitConnections, for the whole proxy process
+	Downstream              bool    // record what clients send
+	Upstream                bool    // record what services answer
+	MaxBytesPerSecond       int64   // of payload, for the whole proxy process
+	MaxLinesPerSecond       int64   // of records, for the whole proxy process
+	MaxBytesPerConnection   int64   // of payload, both directions together
+	MaxConnections          int64   // recorded at a time, of UnitConnections, for the whole proxy process
+	MaxConnectionsPerWindow int64   // recorded, of those born in one window, of UnitConnections, for the whole proxy process
+	ConnectionRate          float64 // the share of the selected connections that are recorded, over 0 up to 1
 	NextFilter              NextFilter
 	Selection               Selection
 }
@@ -142,7 +143,7 @@ func DefaultConfig() Config {
 		},
 		Fuse: FuseConfig{Margin: 5, Readings: 2},
 		Capture: Capture{
-			Unit: UnitBytes, Downstream: true,
+			Unit: UnitBytes, Downstream: true, ConnectionRate: 1,
 			MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20_000,
 		},
 		Output: Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096},

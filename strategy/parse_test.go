@@ -13,7 +13,7 @@ func TestParseDefaults(t *testing.T) {
 		Guard:    GuardSidecar,
 		Sidecar:  Sidecar{Cluster: "l4dump-sidecar", PollInterval: 1000, Timeout: 500, StaleAfter: 5000},
 		Fuse:     FuseConfig{Margin: 5, Readings: 2},
-		Capture:  Capture{Unit: UnitBytes, Downstream: true, MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20000},
+		Capture:  Capture{Unit: UnitBytes, Downstream: true, MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20000, ConnectionRate: 1},
 		Output:   Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096},
 	}
 	for _, text := range []string{"", " \n", "{}", `{"strategy":{},"sidecar":{},"fuse":{},"capture":{},"output":{}}`} {
@@ -31,7 +31,7 @@ func TestParseEveryKey(t *testing.T) {
 		"fuse": {"margin": 0.5, "readings": 3},
 		"capture": {"unit": "connections", "directions": ["upstream"], "max_bytes_per_second": 2048,
 			"max_lines_per_second": 1e1, "max_bytes_per_connection": 1, "max_connections": 2,
-			"max_connections_per_window": 3, "next_filter": "other"},
+			"max_connections_per_window": 3, "connection_rate": 0.25, "next_filter": "other"},
 		"output": {"format": "layotto", "level": "warn", "max_line_bytes": 8192}
 	}`))
 	require.NoError(t, err)
@@ -42,7 +42,7 @@ func TestParseEveryKey(t *testing.T) {
 		Fuse:     FuseConfig{Margin: 0.5, Readings: 3},
 		Capture: Capture{
 			Unit: UnitConnections, Upstream: true, MaxBytesPerSecond: 2048, MaxLinesPerSecond: 10, MaxBytesPerConnection: 1,
-			MaxConnections: 2, MaxConnectionsPerWindow: 3, NextFilter: NextOther,
+			MaxConnections: 2, MaxConnectionsPerWindow: 3, ConnectionRate: 0.25, NextFilter: NextOther,
 		},
 		Output: Output{Format: FormatLayotto, Level: LevelWarn, MaxLineBytes: 8192},
 	}, got)
@@ -88,6 +88,7 @@ func TestBounds(t *testing.T) {
 		bpc      = `capture.max_bytes_per_connection: want a whole number from 1 to 1125899906842624, or 0 for no limit, got `
 		conns    = `capture.max_connections: want a whole number from 1 to 1000000, or 0 for no limit, got `
 		window   = `capture.max_connections_per_window: want a whole number from 1 to 1000000, or 0 for no limit, got `
+		rate     = `capture.connection_rate: want a number over 0 and up to 1, got `
 		line     = `output.max_line_bytes: want a whole number from 2048 to 65536, got `
 		margin   = `fuse.margin: want a number from 0 to 50, got `
 		readings = `fuse.readings: want a whole number from 1 to 100, got `
@@ -122,6 +123,10 @@ func TestBounds(t *testing.T) {
 		{"mem under", `{"strategy":{"mem_max_rate":-0}}`, mem + "-0"},
 		{"mem most", `{"strategy":{"mem_max_rate":99.999}}`, ""},
 		{"mem over", `{"strategy":{"mem_max_rate":100.0}}`, mem + "100.0"},
+		{"connection rate least", `{"capture":{"connection_rate":1e-9}}`, ""},
+		{"connection rate under", `{"capture":{"connection_rate":0}}`, rate + "0"},
+		{"connection rate most", `{"capture":{"connection_rate":1.0}}`, ""},
+		{"connection rate over", `{"capture":{"connection_rate":1.001}}`, rate + "1.001"},
 		{"bytes per second none", `{"capture":{"max_bytes_per_second":0}}`, ""},
 		{"bytes per second least", `{"capture":{"max_bytes_per_second":1024}}`, ""},
 		{"bytes per second under", `{"capture":{"max_bytes_per_second":1023}}`, bps + "1023"},

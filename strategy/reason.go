@@ -18,6 +18,10 @@ const (
 	MemoryLimit  // memory usage is at its limit
 	LogLevel     // the proxy's log level hides the lines
 
+	// Those that keep one connection from being recorded when it begins.
+	NotSelected // match and except leave it out
+	SampledOut  // the connection rate does
+
 	// Those of single bytes.
 	OtherDirection    // the direction is not captured
 	ConnectionLimit   // the connection has had its bytes
@@ -36,6 +40,7 @@ const (
 var reasonNames = [Reasons]string{
 	Recorded: "recorded", ForcedOff: "forced_off", SwitchedOff: "switch_off", Ended: "ended", WindowClosed: "window_closed",
 	UsageUnknown: "usage_unknown", CPULimit: "cpu", MemoryLimit: "memory", LogLevel: "log_level",
+	NotSelected: "not_selected", SampledOut: "sampled_out",
 	OtherDirection: "direction", ConnectionLimit: "connection_limit", OverBudget: "budget",
 	BudgetBytes: "budget_bytes", BudgetLines: "budget_lines",
 	Connections: "max_connections", WindowConnections: "max_connections_per_window",
@@ -59,8 +64,10 @@ func ReasonOf(name string) (_ Reason, ok bool) {
 // Lasting reports whether r keeps a whole plugin from recording, rather than single bytes.
 func (r Reason) Lasting() bool { return r >= ForcedOff && r <= LogLevel }
 
-// Refuses reports whether r keeps a connection that is born from being admitted.
-func (r Reason) Refuses() bool { return r >= BudgetBytes && r <= WindowConnections }
+// Refuses reports whether r keeps a connection that is born from being recorded.
+func (r Reason) Refuses() bool {
+	return r == NotSelected || r == SampledOut || r >= BudgetBytes && r <= WindowConnections
+}
 
 // Distance is how far recording is off, from 0 for Recorded: the reason of the least distance stands for several
 // plugins.

@@ -92,6 +92,13 @@ func (s *Selection) Decide(about *Subject) Verdict {
 	return Selected
 }
 
+// Sampled reports whether the connection with an identifier of two numbers is among the share of connections that are
+// recorded. It depends on nothing else.
+func (c *Capture) Sampled(vm, number uint64) bool {
+	const bits = 53 // of a float64's precision
+	return c.ConnectionRate >= 1 || float64(mix(vm^mix(number))>>(64-bits)) < c.ConnectionRate*(1<<bits)
+}
+
 // NeededBytes returns how many of the client's first bytes a decision takes at most.
 func (s *Selection) NeededBytes() (n int) {
 	for _, c := range [...]*Criteria{&s.Match, &s.Except} {

@@ -152,3 +152,23 @@ func FuzzAddress(f *testing.F) {
 		}
 	})
 }
+
+// TestSampled has the share of many connections near the rate, and each connection in all greater shares too.
+func TestSampled(t *testing.T) {
+	const connections = 20_000
+	var before [connections]bool
+	for _, rate := range []float64{1e-9, 0.01, 0.1, 0.5, 0.9, 1} {
+		c := Capture{ConnectionRate: rate}
+		sampled := 0
+		for n := range uint64(connections) {
+			in := c.Sampled(n/1000, n%1000+1)
+			require.False(t, before[n] && !in)
+			before[n] = in
+			if in {
+				sampled++
+			}
+		}
+		require.InDelta(t, rate*connections, sampled, connections/100, rate)
+	}
+	require.Zero(t, testing.AllocsPerRun(10, func() { (&Capture{ConnectionRate: 0.5}).Sampled(1, 2) }))
+}

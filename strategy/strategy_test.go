@@ -203,7 +203,7 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{
-		"recorded", "forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level", "direction",
+		"recorded", "forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level", "not_selected", "sampled_out", "direction",
 		"connection_limit", "budget", "budget_bytes", "budget_lines", "max_connections", "max_connections_per_window", "unreadable", "queue", "sink",
 	}, names)
 	require.Equal(t, []string{"forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level"}, lasting)

@@ -168,7 +168,7 @@ func bytesOf(l *Ledger, reason strategy.Reason) uint64 {
 // unwanted reports whether bytes that were dropped for a reason are not missed: the configuration leaves them out.
 func unwanted(reason string, inWindows bool) bool {
 	switch reason {
-	case strategy.OtherDirection.String():
+	case strategy.OtherDirection.String(), strategy.NotSelected.String(), strategy.SampledOut.String():
 		return true
 	case strategy.WindowClosed.String(), strategy.SwitchedOff.String(), strategy.ForcedOff.String(), strategy.Ended.String():
 		return inWindows
