@@ -41,7 +41,7 @@ func TestBusyMachine(t *testing.T) {
 		service := startService(t, echo)
 		config := newConfig(t, service.address(), plugins{
 			// A single good reading in between must not close the fuse: the loops share the CPUs with whatever else runs.
-			listenerName: guardedConfig(schedule, patientSidecar, `{"margin": 5, "readings": 100}`),
+			listenerName: guardedConfig(schedule, patientSidecar, `{"margin": 5, "readings": 100, "soft": 0}`),
 		})
 		config.lead(t, sidecarCluster, c.address)
 		p := start(t, s, config)

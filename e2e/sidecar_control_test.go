@@ -20,8 +20,8 @@ func TestGlobalStrategy(t *testing.T) {
 		const asked = `{"poll_interval": "500ms", "timeout": "10s", "stale_after": "30s"}`
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{
-			own:   guardedConfig(unlimited(openStrategy(t)), asked, `{}`),
-			other: guardedConfig(strategy.DefaultStrategy(), asked, `{}`),
+			own:   guardedConfig(unlimited(openStrategy(t)), asked, `{"soft": 0}`),
+			other: guardedConfig(strategy.DefaultStrategy(), asked, `{"soft": 0}`),
 		})
 		c.rename(t, other, other)
 		c.lead(t, sidecarCluster, sidecar.address)

@@ -31,9 +31,9 @@ func TestSidecarFaults(t *testing.T) {
 		service := startService(t, echo)
 		schedule := unlimited(openStrategy(t))
 		c := newConfig(t, service.address(), plugins{
-			genuine: guardedConfig(schedule, quickSidecar, `{}`),
+			genuine: guardedConfig(schedule, quickSidecar, `{"soft": 0}`),
 			// A timeout that a large answer on a busy machine does not meet.
-			faked: guardedConfig(schedule, `{"cluster": "fake", "poll_interval": "200ms", "timeout": "10s", "stale_after": "1s"}`, `{}`),
+			faked: guardedConfig(schedule, `{"cluster": "fake", "poll_interval": "200ms", "timeout": "10s", "stale_after": "1s"}`, `{"soft": 0}`),
 		})
 		c.rename(t, faked, faked)
 		c.lead(t, sidecarCluster, sidecar.address)

@@ -15,8 +15,8 @@ func TestSidecar(t *testing.T) {
 		overUnix := newSidecar(t, socketPath(t))
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{
-			"loopback": guardedConfig(unlimited(openStrategy(t)), patientSidecar, `{}`),
-			"unix":     guardedConfig(unlimited(openStrategy(t)), `{"cluster": "unix", "poll_interval": "200ms", "timeout": "10s", "stale_after": "30s"}`, `{}`),
+			"loopback": guardedConfig(unlimited(openStrategy(t)), patientSidecar, `{"soft": 0}`),
+			"unix":     guardedConfig(unlimited(openStrategy(t)), `{"cluster": "unix", "poll_interval": "200ms", "timeout": "10s", "stale_after": "30s"}`, `{"soft": 0}`),
 		})
 		c.rename(t, "unix", "unix")
 		c.lead(t, sidecarCluster, overLoopback.address)

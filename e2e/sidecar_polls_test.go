@@ -17,7 +17,7 @@ func TestPolls(t *testing.T) {
 		fake := startFake(t, address)
 		service := startService(t, echo)
 		c := newConfig(t, service.address(), plugins{
-			listenerName: guardedConfig(unlimited(openStrategy(t)), `{"poll_interval": "`+period.String()+`"}`, `{}`),
+			listenerName: guardedConfig(unlimited(openStrategy(t)), `{"poll_interval": "`+period.String()+`"}`, `{"soft": 0}`),
 		})
 		c.lead(t, sidecarCluster, address)
 		p := start(t, s.with(manyWorkers), c)

@@ -19,7 +19,7 @@ func TestPortraits(t *testing.T) {
 		address := socketPath(t)
 		service := startService(t, echo)
 		schedule := unlimited(openStrategy(t))
-		c := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, patientSidecar, `{}`)})
+		c := newConfig(t, service.address(), plugins{listenerName: guardedConfig(schedule, patientSidecar, `{"soft": 0}`)})
 		c.lead(t, sidecarCluster, address)
 		discovered := c.discover(t, listenerName)
 		p := start(t, s, c)
@@ -41,7 +41,7 @@ func TestPortraits(t *testing.T) {
 		first := configOf(t, dumps[0], window)
 		require.Contains(t, first, `duration\":`+strconv.FormatInt(schedule.Duration, 10))
 
-		status, answer := sidecar.post("/v1/portraits/RPC?port=8080", `{}`)
+		status, answer := sidecar.post("/v1/portraits/RPC?port=8080", `{"soft": 0}`)
 		require.Equal(t, http.StatusConflict, status, answer)
 
 		sidecar.requirePortrait("STATE", `[1]`)
@@ -50,7 +50,7 @@ func TestPortraits(t *testing.T) {
 
 		changed := schedule
 		changed.CPUMaxRate = 98.5
-		discovered.update(t, guardedConfig(changed, patientSidecar, `{}`))
+		discovered.update(t, guardedConfig(changed, patientSidecar, `{"soft": 0}`))
 		waitFor(t, "the new configuration", func() bool { return sidecar.status().Strategy.CPUMaxRate == changed.CPUMaxRate })
 		sidecar.requirePortrait("CONFIGURATION", `"x"`)
 		dumps = sidecar.waitForLines("dump_mem_dump.log", 3)
@@ -58,7 +58,7 @@ func TestPortraits(t *testing.T) {
 		require.Contains(t, dumps[2], `cpu_max_rate\":98.5`)
 
 		sidecar.ctl("off")
-		status, answer = sidecar.post("/v1/portraits/RPC?port=8080", `{}`)
+		status, answer = sidecar.post("/v1/portraits/RPC?port=8080", `{"soft": 0}`)
 		require.Equal(t, http.StatusLocked, status, answer)
 		require.Contains(t, answer, "forced_off")
 

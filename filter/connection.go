@@ -41,10 +41,10 @@ func (c *connection) OnNewConnection() types.Action {
 	c.started = p.vm.Now()
 	p.vm.metrics.connectionsSeen++
 	d := p.decide(c.started, false)
-	c.last = d.Begin
+	c.last = d.New(c.seed())
 	if p.config.Capture.Unit == strategy.UnitConnections {
 		c.header.Window = p.idOf(d.Window)
-		c.selected = d.Begin
+		c.selected = c.last
 	}
 	if c.selected == strategy.Recorded {
 		c.begin(d.Window)
@@ -117,7 +117,7 @@ func (c *connection) take(
 	m := &c.plugin.vm.metrics
 	done := 0
 	if reason == strategy.Recorded {
-		done, reason = c.record(d, data, size, now)
+		done, reason = c.record(d, data, c.plugin.shedding.Keep(size), now)
 	}
 	s.seen += uint64(size)
 	s.kept += uint64(done)
@@ -125,11 +125,17 @@ func (c *connection) take(
 	m.bytesSeen += uint64(size)
 	m.bytesKept += uint64(done)
 	if rest := uint64(size - done); rest > 0 {
+		if reason == strategy.Recorded {
+			reason = c.plugin.shedding.Reason
+		}
 		s.dropped[reason] += rest
 		m.bytesDropped[reason] += rest
 		c.last = reason
 	}
 }
+
+// seed is what the connection's draw is made of, if only a share of them is recorded.
+func (c *connection) seed() uint64 { return c.plugin.vm.id ^ uint64(c.started) }
 
 // decide returns whether size bytes of direction d are recorded now. The time is 0 if it is not needed.
 func (c *connection) decide(d record.Direction, size int) (now int64, reason strategy.Reason) {
@@ -154,9 +160,15 @@ func (c *connection) decide(d record.Direction, size int) (now int64, reason str
 	now = p.vm.Now()
 	whole := capture.Unit == strategy.UnitConnections
 	decision := p.decide(now, whole)
-	if whole {
+	switch {
+	case whole:
 		reason = decision.Continue
-	} else if reason = decision.Begin; reason == strategy.Recorded {
+	case c.opened:
+		reason = decision.Begin
+	default:
+		reason = decision.New(c.seed())
+	}
+	if !whole && reason == strategy.Recorded {
 		c.header.Window = p.idOf(decision.Window)
 	}
 	if reason == strategy.Recorded && !wanted {

@@ -21,8 +21,8 @@ type metrics struct {
 
 	counters []counter
 	gauges   struct {
-		valid, window, sidecar abi.Metric
-		off                    [strategy.Reasons]abi.Metric
+		valid, window, sidecar, shedding abi.Metric
+		off                              [strategy.Reasons]abi.Metric
 	}
 }
 
@@ -54,6 +54,7 @@ func (m *metrics) define() {
 	m.gauges.valid = gauge("l4dump_configuration_valid")
 	m.gauges.window = gauge("l4dump_window_open")
 	m.gauges.sidecar = gauge("l4dump_sidecar_fresh")
+	m.gauges.shedding = gauge("l4dump_shedding")
 }
 
 func (m *metrics) count(name string, pending *uint64) {
@@ -82,6 +83,7 @@ func (v *vm) handIn(now int64) {
 		return // the VM in which a proxy tries a configuration ends while others continue
 	}
 	valid, window, fresh := true, false, false
+	shedding := strategy.ShedNothing
 	var off [strategy.Reasons]bool
 	for p := range v.plugins {
 		if p.replacedAt != 0 {
@@ -89,6 +91,7 @@ func (v *vm) handIn(now int64) {
 		}
 		d := p.decide(now, false)
 		off[d.Begin] = true
+		shedding = max(shedding, d.Shedding.Level)
 		valid = valid && p.valid
 		window = window || p.off == strategy.Recorded && d.Open
 		fresh = fresh || p.sidecar != nil && p.fresh(now)
@@ -96,6 +99,7 @@ func (v *vm) handIn(now int64) {
 	m.gauges.valid.Set(asNumber(valid))
 	m.gauges.window.Set(asNumber(window))
 	m.gauges.sidecar.Set(asNumber(fresh))
+	m.gauges.shedding.Set(uint64(shedding))
 	for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
 		if r.Lasting() {
 			m.gauges.off[r].Set(asNumber(off[r]))

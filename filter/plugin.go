@@ -40,9 +40,10 @@ type plugin struct {
 	off      strategy.Reason // why the strategy's switch keeps it off, or Recorded
 	sidecar  *sidecar        // nil if the guard is off
 	fuse     strategy.Fuse
-	reading  uint64          // the sidecar's reading that the fuse has seen last, from 1
-	measured int64           // when its usage was measured
-	stopped  strategy.Reason // why recording was said to have stopped, or Recorded
+	reading  uint64            // the sidecar's reading that the fuse has seen last, from 1
+	measured int64             // when its usage was measured
+	stopped  strategy.Reason   // why recording was said to have stopped, or Recorded
+	shedding strategy.Shedding // the last decision's
 
 	window   strategy.Window // the one that windowID is of
 	windowID record.UUID
@@ -127,7 +128,7 @@ func (p *plugin) use() {
 	p.sink = newLogSink(&p.vm.Options, &p.config.Output, p.nameBytes())
 	payload := p.sink.payload()
 	p.block = max(blockBytes-blockBytes%payload, payload)
-	p.inputs = strategy.Inputs{Application: p.config.Strategy, Guarded: p.config.Guard == strategy.GuardSidecar}
+	p.inputs = strategy.Inputs{Application: p.config.Strategy, Guarded: p.config.Guard == strategy.GuardSidecar, Soft: p.config.Fuse.Soft}
 	p.sidecar = nil
 	if p.inputs.Guarded {
 		p.sidecar = p.vm.sidecar(p.config.Sidecar.Cluster)
@@ -279,6 +280,7 @@ func (p *plugin) decide(now int64, begun bool) strategy.Decision {
 			d = strategy.Decide(in)
 		}
 	}
+	p.shedding = d.Shedding
 	return d
 }
 

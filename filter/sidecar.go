@@ -178,7 +178,7 @@ func (c *sidecar) reports(v *vm, now int64) []poll.Report {
 		}
 		switch p.sidecar {
 		case c:
-			r.Guard = poll.GuardSidecar
+			r.Guard, r.Soft = poll.GuardSidecar, p.config.Fuse.Soft
 			governed = append(governed, r)
 			continue
 		case nil:

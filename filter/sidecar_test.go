@@ -43,7 +43,7 @@ func TestPollRequest(t *testing.T) {
 			{":path", "/v1/state"},
 			{":authority", "localhost"},
 			{"accept", "application/json"},
-			{"l4dump-report", `[{"plugin":"recorder","guard":"sidecar","reason":"usage_unknown","strategy":{"switch":"ON","interval":3600,"duration":3599,"cpu_max_rate":80,"mem_max_rate":70}}]`},
+			{"l4dump-report", `[{"plugin":"recorder","guard":"sidecar","reason":"usage_unknown","strategy":{"switch":"ON","interval":3600,"duration":3599,"cpu_max_rate":80,"mem_max_rate":70},"soft":10}]`},
 		},
 		Trailers: [][2]string{},
 		Body:     []byte{},
@@ -385,8 +385,8 @@ func TestReports(t *testing.T) {
 		{
 			"sidecar",
 			[]poll.Report{
-				{Plugin: "recorder", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application},
-				{Plugin: "", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application},
+				{Plugin: "recorder", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application, Soft: 10},
+				{Plugin: "", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application, Soft: 10},
 			},
 			[]poll.Report{
 				{Plugin: "unguarded", Guard: poll.GuardOff, Reason: "recorded", Strategy: short},
@@ -395,7 +395,7 @@ func TestReports(t *testing.T) {
 		},
 		{
 			"other",
-			[]poll.Report{{Plugin: "elsewhere", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application}},
+			[]poll.Report{{Plugin: "elsewhere", Guard: poll.GuardSidecar, Reason: "usage_unknown", Strategy: application, Soft: 10}},
 			[]poll.Report{
 				{Plugin: "recorder", Guard: poll.GuardOther, Reason: "usage_unknown", Strategy: application},
 				{Plugin: "", Guard: poll.GuardOther, Reason: "usage_unknown", Strategy: application},

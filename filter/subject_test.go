@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,8 @@ import (
 type subject interface {
 	setNow(now int64)
 	setLevel(level abi.Level)
+	// measure has the sidecar of cluster "sidecar" report other usage, from the next poll on.
+	measure(cpu, memory int)
 	connect() flow
 	// finish ends the plugin, so that it gives the proxy its metrics.
 	finish()
@@ -55,7 +58,15 @@ func startNative(t *testing.T, config string) subject {
 
 func (s native) setNow(now int64)         { s.now = now }
 func (s native) setLevel(level abi.Level) { s.level = level }
-func (s native) finish()                  { require.True(s.t, s.FinishVM()) }
+
+// measure polls, and has the answer taken over.
+func (s native) measure(cpu, memory int) {
+	s.wait(second)
+	s.answer("200", state(cpu, memory, 0, "null"))
+	s.wait(0)
+}
+
+func (s native) finish() { require.True(s.t, s.FinishVM()) }
 
 func (s native) lines() []string {
 	var all []string
@@ -113,6 +124,7 @@ func (f nativeFlow) close(by types.PeerType) {
 type module struct {
 	t       *testing.T
 	now     atomic.Int64
+	usage   atomic.Pointer[string] // the sidecar's answer; nil is no sidecar
 	logger  *host.Logger
 	filter  *host.Filter
 	metrics host.Metrics
@@ -146,7 +158,7 @@ func startModule(t *testing.T, config string) subject {
 	now := func() time.Time { return time.Unix(0, s.now.Load()) }
 	s.logger = host.NewLogger(s, host.LevelTrace, 1, now)
 	engine, err := host.NewEngine(t.Context(), host.VMConfig{ID: "vm", Code: code}, host.Options{
-		Workers: 1, Now: now, Log: s.logger, Shared: new(host.SharedData), Metrics: &s.metrics, CacheDir: cacheDir,
+		Workers: 1, Now: now, Log: s.logger, Shared: new(host.SharedData), Metrics: &s.metrics, HTTP: s, CacheDir: cacheDir,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close(t.Context())) })
@@ -169,6 +181,22 @@ func (s *module) Write(line []byte) (int, error) {
 
 func (s *module) setNow(now int64)         { s.now.Store(now) }
 func (s *module) setLevel(level abi.Level) { s.logger.SetLevel(host.LogLevel(level)) }
+
+// measure lets the next poll be due.
+func (s *module) measure(cpu, memory int) {
+	s.usage.Store(new(state(cpu, memory, 0, "null")))
+	s.now.Add(second)
+}
+
+// Endpoints and Call implement host.HTTPClient: they are the sidecar.
+func (s *module) Endpoints(cluster string) (n int, ok bool) {
+	ok = cluster == "sidecar" && s.usage.Load() != nil
+	return 1, ok
+}
+
+func (s *module) Call(context.Context, *host.HTTPRequest) *host.HTTPResponse {
+	return &host.HTTPResponse{Headers: []host.Header{{Name: ":status", Value: "200"}}, Body: []byte(*s.usage.Load())}
+}
 
 func (s *module) lines() []string {
 	s.mu.Lock()

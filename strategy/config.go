@@ -31,10 +31,12 @@ type Sidecar struct {
 }
 
 // FuseConfig is when a fuse that has opened closes again: as soon as usage is Margin percentage points under its limit,
-// or after Readings readings in a row under the limit.
+// or after Readings readings in a row under the limit. From Soft points under the limit on, less and less is recorded,
+// so that the fuse need not open; 0 is that all is.
 type FuseConfig struct {
 	Margin   float64
 	Readings int
+	Soft     float64
 }
 
 // Unit is what a window selects.
@@ -128,6 +130,7 @@ const (
 
 	MaxFuseMargin   = 50
 	MaxFuseReadings = 100
+	MaxFuseSoft     = 50
 )
 
 // pollsUntilStale is how many polls the default of Sidecar.StaleAfter waits for, if that is more than 5 s.
@@ -141,7 +144,7 @@ func DefaultConfig() Config {
 		Sidecar: Sidecar{
 			Cluster: "l4dump-sidecar", PollInterval: 1000, Timeout: 500, StaleAfter: 5000,
 		},
-		Fuse: FuseConfig{Margin: 5, Readings: 2},
+		Fuse: FuseConfig{Margin: 5, Readings: 2, Soft: 10},
 		Capture: Capture{
 			Unit: UnitBytes, Downstream: true, ConnectionRate: 1,
 			MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20_000,

@@ -4,12 +4,13 @@ package strategy
 type Inputs struct {
 	Application Strategy
 	Global      *Strategy // nil if there is none
-	Guarded     bool      // somebody watches CPU and memory: Fresh, Usage and Fuse count
+	Guarded     bool      // somebody watches CPU and memory: Fresh, Usage, Soft and Fuse count
 	Fresh       bool      // Usage is known, and not too old
 	Usage       Usage
-	Fuse        Reason // why the fuse is open, or Recorded. Only the plugin's has a memory
-	Sink        Reason // why the sink takes nothing, or Recorded
-	Now         int64  // nanoseconds since the Unix epoch
+	Soft        float64 // FuseConfig's
+	Fuse        Reason  // why the fuse is open, or Recorded. Only the plugin's has a memory
+	Sink        Reason  // why the sink takes nothing, or Recorded
+	Now         int64   // nanoseconds since the Unix epoch
 }
 
 // Decision is what Decide returns. Each of its reasons is Recorded if nothing is in the way, else a lasting one.
@@ -19,6 +20,7 @@ type Decision struct {
 	Open     bool     // it has not ended
 	Begin    Reason   // why nothing begins to be recorded now
 	Continue Reason   // why what was begun is not continued; windows do not matter to it
+	Shedding Shedding // what is given up though neither has a reason
 }
 
 // Decide says whether something is recorded now, and if not, why: the plugin and its sidecar decide with it, so that
@@ -27,7 +29,9 @@ func Decide(in *Inputs) (d Decision) {
 	d.Strategy, d.Continue = Merge(in.Application, in.Global, in.Now)
 	d.Window, d.Open = WindowAt(in.Now, d.Strategy)
 	if d.Continue == Recorded && in.Guarded {
-		d.Continue = in.guard(&d.Strategy)
+		if d.Continue = in.guard(&d.Strategy); d.Continue == Recorded {
+			d.Shedding = in.Usage.shedding(&d.Strategy, in.Soft)
+		}
 	}
 	if d.Continue == Recorded {
 		d.Continue = in.Sink

@@ -92,10 +92,9 @@ func (p reader) sidecar(s *Sidecar) scan.Value {
 func (p reader) fuse(f *FuseConfig) scan.Value {
 	readings := int64(f.Readings)
 	return p.Object([]scan.Member{
-		scan.Key("margin", p.Number(&f.Margin, "a number from 0 to "+itoa(MaxFuseMargin), func(n float64) bool {
-			return n >= 0 && n <= MaxFuseMargin
-		})),
+		scan.Key("margin", p.points(&f.Margin, MaxFuseMargin)),
 		scan.Key("readings", p.Integer(&readings, 1, MaxFuseReadings, "")),
+		scan.Key("soft", p.points(&f.Soft, MaxFuseSoft)),
 	}, func(string) { f.Readings = int(readings) })
 }
 
@@ -157,6 +156,11 @@ func (p reader) directions(downstream, upstream *bool) scan.Value {
 
 func (p reader) rate(to *float64) scan.Value {
 	return p.Number(to, "a number over 0 and under "+itoa(MaxRate), func(n float64) bool { return n > 0 && n < MaxRate })
+}
+
+// points reads percentage points.
+func (p reader) points(to *float64, most float64) scan.Value {
+	return p.Number(to, "a number from 0 to "+itoa(int64(most)), func(n float64) bool { return n >= 0 && n <= most })
 }
 
 func (p reader) duration(to *Milliseconds, least, most Milliseconds) scan.Value {

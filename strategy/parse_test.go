@@ -12,7 +12,7 @@ func TestParseDefaults(t *testing.T) {
 		Strategy: Strategy{Switch: SwitchOff, Interval: 30, Duration: 1, CPUMaxRate: 80, MemMaxRate: 70},
 		Guard:    GuardSidecar,
 		Sidecar:  Sidecar{Cluster: "l4dump-sidecar", PollInterval: 1000, Timeout: 500, StaleAfter: 5000},
-		Fuse:     FuseConfig{Margin: 5, Readings: 2},
+		Fuse:     FuseConfig{Margin: 5, Readings: 2, Soft: 10},
 		Capture:  Capture{Unit: UnitBytes, Downstream: true, MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20000, ConnectionRate: 1},
 		Output:   Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096},
 	}
@@ -28,7 +28,7 @@ func TestParseEveryKey(t *testing.T) {
 		"strategy": {"switch": "ON", "interval": 60, "duration": 10, "cpu_max_rate": 55.5, "mem_max_rate": 1e1},
 		"resource_guard": "off",
 		"sidecar": {"cluster": "c", "poll_interval": "2s", "timeout": "100ms", "stale_after": "1m"},
-		"fuse": {"margin": 0.5, "readings": 3},
+		"fuse": {"margin": 0.5, "readings": 3, "soft": 7.5},
 		"capture": {"unit": "connections", "directions": ["upstream"], "max_bytes_per_second": 2048,
 			"max_lines_per_second": 1e1, "max_bytes_per_connection": 1, "max_connections": 2,
 			"max_connections_per_window": 3, "connection_rate": 0.25, "next_filter": "other"},
@@ -39,7 +39,7 @@ func TestParseEveryKey(t *testing.T) {
 		Strategy: Strategy{Switch: SwitchOn, Interval: 60, Duration: 10, CPUMaxRate: 55.5, MemMaxRate: 10},
 		Guard:    GuardOff,
 		Sidecar:  Sidecar{Cluster: "c", PollInterval: 2000, Timeout: 100, StaleAfter: 60_000},
-		Fuse:     FuseConfig{Margin: 0.5, Readings: 3},
+		Fuse:     FuseConfig{Margin: 0.5, Readings: 3, Soft: 7.5},
 		Capture: Capture{
 			Unit: UnitConnections, Upstream: true, MaxBytesPerSecond: 2048, MaxLinesPerSecond: 10, MaxBytesPerConnection: 1,
 			MaxConnections: 2, MaxConnectionsPerWindow: 3, ConnectionRate: 0.25, NextFilter: NextOther,
@@ -91,6 +91,7 @@ func TestBounds(t *testing.T) {
 		rate     = `capture.connection_rate: want a number over 0 and up to 1, got `
 		line     = `output.max_line_bytes: want a whole number from 2048 to 65536, got `
 		margin   = `fuse.margin: want a number from 0 to 50, got `
+		soft     = `fuse.soft: want a number from 0 to 50, got `
 		readings = `fuse.readings: want a whole number from 1 to 100, got `
 		poll     = `sidecar.poll_interval: want a duration from "200ms" to "60s", got `
 		timeout  = `sidecar.timeout: want a duration from "10ms" to "10s", got `
@@ -157,6 +158,10 @@ func TestBounds(t *testing.T) {
 		{"margin under", `{"fuse":{"margin":-0.1}}`, margin + "-0.1"},
 		{"margin most", `{"fuse":{"margin":50}}`, ""},
 		{"margin over", `{"fuse":{"margin":50.1}}`, margin + "50.1"},
+		{"soft least", `{"fuse":{"soft":0}}`, ""},
+		{"soft under", `{"fuse":{"soft":-0.1}}`, soft + "-0.1"},
+		{"soft most", `{"fuse":{"soft":50}}`, ""},
+		{"soft over", `{"fuse":{"soft":50.1}}`, soft + "50.1"},
 		{"readings under", `{"fuse":{"readings":0}}`, readings + "0"},
 		{"readings most", `{"fuse":{"readings":100}}`, ""},
 		{"readings over", `{"fuse":{"readings":101}}`, readings + "101"},

@@ -75,7 +75,7 @@ func hasOwnKey(object map[string]any) bool {
 		return ok && len(inner) == 0
 	}
 	_, guard := object["resource_guard"]
-	return guard || has("strategy") || has("capture") || has("fuse", "margin", "readings") ||
+	return guard || has("strategy") || has("capture") || has("fuse", "margin", "readings", "soft") ||
 		has("sidecar", "cluster", "poll_interval", "stale_after") || has("output", "format", "level", "max_line_bytes")
 }
 

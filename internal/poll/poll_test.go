@@ -47,7 +47,7 @@ func TestParseState(t *testing.T) {
 
 func TestReports(t *testing.T) {
 	want := []Report{
-		{Plugin: "l4dump\n\"é😀", Guard: GuardSidecar, Reason: "recorded", Strategy: strategy.Strategy{Switch: strategy.SwitchOn, Interval: 60, Duration: 5, CPUMaxRate: 80.25, MemMaxRate: 70}},
+		{Plugin: "l4dump\n\"é😀", Guard: GuardSidecar, Reason: "recorded", Strategy: strategy.Strategy{Switch: strategy.SwitchOn, Interval: 60, Duration: 5, CPUMaxRate: 80.25, MemMaxRate: 70}, Soft: 7.5},
 		{Plugin: "other", Guard: GuardOff, Reason: "switch_off", Strategy: strategy.DefaultStrategy()},
 	}
 	text := AppendReports(nil, want)
@@ -105,6 +105,7 @@ func TestBadReports(t *testing.T) {
 		{"cut", "[" + good + `,{`, 1, "want valid JSON, but at byte 37: it ends too early, want '\"'"},
 		{"no object", "[1," + good + "]", 1, "[0]: want an object, got 1"},
 		{"a number as a name", `[` + good + `,{"plugin":1,"reason":"x"},` + good + `]`, 2, "[1].plugin: want a string, got 1"},
+		{"shedding out of bounds", `[{"reason":"x","soft":50.1},` + good + `]`, 1, "[0].soft: want a number from 0 to 50, got 50.1"},
 		{"no reason", `[{"plugin":"p"}]`, 0, "[0].reason: want a word"},
 		{"a guard of another version", `[{"guard":"cat","reason":"x"},` + good + `]`, 1, `[0].guard: want "sidecar", "other" or "off", got "cat"`},
 		{"a bad strategy", `[{"reason":"x","strategy":{"interval":1}},` + good + `]`, 1, "[0].strategy.interval: want a whole number from 30 to 3600, got 1"},

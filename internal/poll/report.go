@@ -1,6 +1,7 @@
 package poll
 
 import (
+	"strconv"
 	"unicode/utf8"
 
 	"l4dump/internal/fault"
@@ -28,6 +29,7 @@ type Report struct {
 	Guard    Guard             // empty stands for GuardSidecar
 	Reason   string            // why nothing is recorded now, or "recorded"
 	Strategy strategy.Strategy // the application's
+	Soft     float64           // the percentage points under the limits from which on it sheds; 0 if it does not
 }
 
 // AppendReports appends the reports as a JSON list, as many as fit into MaxReportBytes, and returns the extended slice.
@@ -50,6 +52,10 @@ func AppendReports(dst []byte, reports []Report) []byte {
 		dst = scan.AppendQuoted(dst, r.Reason)
 		dst = append(dst, `,"strategy":`...)
 		dst = r.Strategy.AppendJSON(dst)
+		if r.Soft != 0 {
+			dst = append(dst, `,"soft":`...)
+			dst = strconv.AppendFloat(dst, r.Soft, 'f', -1, 64)
+		}
 		dst = append(dst, '}')
 		if len(dst)-start >= MaxReportBytes {
 			dst = dst[:before]
@@ -83,6 +89,9 @@ func ParseReports(text []byte) ([]Report, error) {
 			scan.Key("guard", scan.OneOf(p.Parser, &r.Guard, GuardSidecar, GuardOther, GuardOff)),
 			scan.Key("reason", p.text(&r.Reason)),
 			scan.Key("strategy", strategy.Read(p.Parser, &r.Strategy, false)),
+			scan.Key("soft", p.Number(&r.Soft, "a number from 0 to "+strconv.Itoa(strategy.MaxFuseSoft), func(n float64) bool {
+				return n >= 0 && n <= strategy.MaxFuseSoft
+			})),
 		}, func(path string) {
 			if r.Reason == "" {
 				p.Fault(fault.Join(path, "reason"), "want a word")

@@ -86,6 +86,7 @@ type decision struct {
 	reason   strategy.Reason
 	window   strategy.Window
 	open     bool
+	shedding strategy.Shedding
 }
 
 // decide decides for the plugin that r is of. What only the plugin knows it has told: its fuse has a memory, so it may
@@ -101,14 +102,14 @@ func (v *view) decide(r *poll.Report, global *strategy.Strategy, fresh bool) dec
 		in.Sink = told
 	}
 	if r.Guard == poll.GuardSidecar {
-		in.Global, in.Guarded, in.Fresh = global, true, fresh
+		in.Global, in.Guarded, in.Fresh, in.Soft = global, true, fresh, r.Soft
 		in.Usage = strategy.Usage{CPU: v.usage.cpu.Percent, Memory: v.usage.memory.Percent}
 	}
 	d := strategy.Decide(&in)
 	if r.Guard == poll.GuardOther && known {
 		d.Begin = told
 	}
-	return decision{strategy: d.Strategy, reason: d.Begin, window: d.Window, open: d.Open}
+	return decision{strategy: d.Strategy, reason: d.Begin, window: d.Window, open: d.Open, shedding: d.Shedding}
 }
 
 // view is all that one answer is made of, taken at one moment.
@@ -219,7 +220,7 @@ func (v view) pluginMessages() []PluginStatus {
 		d := v.decisions[i]
 		list[i] = PluginStatus{
 			Plugin: r.Plugin, Guard: string(r.Guard), Reported: r.Reason, Application: Strategy(r.Strategy), Strategy: Strategy(d.strategy),
-			Recording: d.recording(), Reason: d.reason.String(), AgeMillis: r.age.Milliseconds(),
+			Recording: d.recording(), Reason: d.reason.String(), Shedding: int(d.shedding.Level), AgeMillis: r.age.Milliseconds(),
 		}
 	}
 	return list

@@ -22,6 +22,9 @@ func explain(v view) string {
 func explainGoverned(v *view) string {
 	switch v.reason {
 	case strategy.Recorded:
+		if v.shedding.Level != strategy.ShedNothing {
+			return "a window is open, but the plugin takes " + shedText(v)
+		}
 		return "a window is open and nothing is in the way"
 	case strategy.SwitchedOff:
 		if v.governed == 0 {
@@ -45,6 +48,23 @@ func explainGoverned(v *view) string {
 		return "the proxy's log level hides the plugin's lines"
 	}
 	return v.reason.String()
+}
+
+// shedText says what the plugin takes near a limit, and near which.
+func shedText(v *view) string {
+	s := &v.shedding
+	what, percent, limit := "CPU", v.usage.cpu.Percent, v.strategy.CPUMaxRate
+	if s.Reason == strategy.MemoryLimit {
+		what, percent, limit = "memory", v.usage.memory.Percent, v.strategy.MemMaxRate
+	}
+	taken := "no new connections"
+	switch s.Level {
+	case strategy.ShedSome:
+		taken = fmt.Sprintf("only %.0f %% of the new connections", 100*s.Rate)
+	case strategy.ShedPayload:
+		taken += fmt.Sprintf(", and only the first %d bytes of each read", strategy.ShedBytes)
+	}
+	return fmt.Sprintf("%s: %s at %.1f %% is near its limit of %g %%", taken, what, percent, limit)
 }
 
 func limitText(what string, percent, limit float64) string {

@@ -111,7 +111,8 @@ type PluginStatus struct {
 	Strategy    Strategy `json:"strategy"`    // merged with the global one
 	Recording   bool     `json:"recording"`
 	Reason      string   `json:"reason"`
-	AgeMillis   int64    `json:"age_ms"` // since it polled
+	Shedding    int      `json:"shedding"` // what it gives up near a limit: a strategy.ShedLevel
+	AgeMillis   int64    `json:"age_ms"`   // since it polled
 }
 
 // StrategyFileStatus is the state of the watched strategy file.

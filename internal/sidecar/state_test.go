@@ -332,6 +332,50 @@ func TestMetrics(t *testing.T) {
 	require.Contains(t, c.do(http.MethodGet, metricsPath, "").body, "\nl4dump_sidecar_off{reason=\"forced_off\"} 1\n")
 }
 
+// TestShedding has the sidecar say what a plugin gives up near a limit.
+func TestShedding(t *testing.T) {
+	active := strategy.Strategy{Switch: strategy.SwitchOn, Interval: 3600, Duration: 3599, CPUMaxRate: 80, MemMaxRate: 70}
+	for _, row := range []struct {
+		name        string
+		cpu, memory float64
+		soft        float64
+		guard       poll.Guard
+		want        int
+		why         string
+	}{
+		{"nothing", 70, 10, 10, poll.GuardSidecar, 0, "a window is open and nothing is in the way"},
+		{
+			"a part", 71, 10, 10, poll.GuardSidecar, 1,
+			"a window is open, but the plugin takes only 80 % of the new connections: CPU at 71.0 % is near its limit of 80 %",
+		},
+		{
+			"all new ones", 74, 66, 10, poll.GuardSidecar, 2,
+			"a window is open, but the plugin takes no new connections: memory at 66.0 % is near its limit of 70 %",
+		},
+		{
+			"payload", 79, 10, 10, poll.GuardSidecar, 3,
+			"a window is open, but the plugin takes no new connections, and only the first 256 bytes of each read: " +
+				"CPU at 79.0 % is near its limit of 80 %",
+		},
+		{"a plugin that sheds nothing", 79, 10, 0, poll.GuardSidecar, 0, "a window is open and nothing is in the way"},
+		{
+			"one that another sidecar governs", 79, 10, 10, poll.GuardOther, 0,
+			`no plugin that this sidecar governs has polled lately, and the global strategy is not ON; plugin "p" records ` +
+				"anyway, since this sidecar does not govern it",
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := start(t, nil)
+			c.meter.set(row.cpu, row.memory, epoch)
+			c.poll(poll.Report{Plugin: "p", Guard: row.guard, Reason: "recorded", Strategy: active, Soft: row.soft})
+			status := into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, ""))
+			require.Equal(t, row.why, status.Why)
+			require.Equal(t, row.want, status.Plugins[0].Shedding)
+			require.True(t, status.Plugins[0].Recording)
+		})
+	}
+}
+
 // TestUngoverned has plugins that the sidecar does not govern: what it says of itself is of the others, and what it says
 // of them is so.
 func TestUngoverned(t *testing.T) {
