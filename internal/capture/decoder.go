@@ -39,7 +39,8 @@ type Decoder struct {
 	event   Event
 	other   []byte // a line without a record
 	layotto uint64 // lines in Layotto's format
-	found   bool   // a record or a line in Layotto's format, damaged or whole
+	found   bool   // a whole record or a line in Layotto's format
+	damaged bool   // what was a record
 	corrupt bool   // an input could not be read to its end
 	look    dumplog.Look
 }
@@ -151,14 +152,19 @@ func (d *Decoder) Finish() error {
 	return d.assembler.Finish()
 }
 
-// Found reports whether there was anything that l4dump writes, whether or not the filter selects it.
+// Found reports whether there was anything whole that l4dump writes, whether or not the filter selects it.
 func (d *Decoder) Found() bool { return d.found }
 
 // Corrupt reports whether an input could not be read to its end.
 func (d *Decoder) Corrupt() bool { return d.corrupt }
 
 // Hint says what an input in which nothing was found looks like.
-func (d *Decoder) Hint() string { return d.look.Hint() }
+func (d *Decoder) Hint() string {
+	if d.damaged {
+		return "each one in the input is damaged"
+	}
+	return d.look.Hint()
+}
 
 // Stats returns the numbers so far.
 func (d *Decoder) Stats() Stats { return d.assembler.Stats() }
@@ -262,6 +268,6 @@ func (f *found) Text(line []byte, _ dumplog.Place) error {
 // Fault implements dumplog.Handler.
 func (f *found) Fault(fault dumplog.Fault) {
 	d := (*Decoder)(f)
-	d.found = true
+	d.damaged = true
 	d.assembler.InputFault(fault)
 }

@@ -163,6 +163,11 @@ func TestDecode(t *testing.T) {
 			"no record was found: the input looks like a configuration; l4dump check reads those, l4dump decode reads the log of a proxy\n" + noSummary,
 		},
 		{
+			"damaged only", strings.Replace(lines[1], "length=5", "length=6", 1), nil, 1, "",
+			"stdin:1:128: damaged: record is malformed\nno record was found: each one in the input is damaged\n" +
+				strings.Replace(noSummary, "0 faults", "1 fault", 1),
+		},
+		{
 			"selected by connection, port and window", whole,
 			[]string{"--conn", "9f0c6a1be3d2a417-2b", "--conn", dumpConn, "--port", "1,8080", "--window", dumpWindow},
 			0, dumpText, dumpSummary,
