@@ -63,8 +63,8 @@ looks like, and exits 1.
 Damaged, missing, double and contradicting records are reported to standard error with their
 place (file:line:column). A record that comes early waits for those before it, up to 65536
 records or 32 MiB of payload.`,
-		Example: `  # show what a proxy records
-  kubectl logs -f deploy/web -c istio-proxy | l4dump decode --follow
+		Example: `  # show what the proxies of an application record
+  kubectl logs -f --prefix --tail=-1 -l app=web -c istio-proxy | l4dump decode --follow
 
   # one connection as JSON lines
   l4dump decode --format json --conn 9f0c6a1be3d2a417-2a envoy.log
