@@ -30,7 +30,7 @@ func drainEnvoy(ctx context.Context, admin string, patience time.Duration, stder
 			return
 		}
 		if !said {
-			fmt.Fprintf(stderr, "l4dump: stopping; %d connections may continue for %s, another interrupt ends them\n", n, patience)
+			fmt.Fprintf(stderr, "l4dump: stopping; %s may continue for %s, another interrupt ends them\n", connections(uint64(n)), patience)
 		}
 		select {
 		case <-limited.Done():

@@ -203,7 +203,7 @@ func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level
 	again, ended := anotherInterrupt(ctx, interrupts)
 	defer ended()
 	if n := server.Connections(); n > 0 {
-		fmt.Fprintf(stderr, "l4dump: stopping; %d connections may continue for %s, another interrupt ends them\n", n, f.drainTime)
+		fmt.Fprintf(stderr, "l4dump: stopping; %s may continue for %s, another interrupt ends them\n", connections(uint64(n)), f.drainTime)
 	}
 	context.AfterFunc(again, server.Hurry)
 	return server.Wait()

@@ -205,7 +205,7 @@ func TestRunStopsAtTheSecondInterrupt(t *testing.T) {
 	_, err = io.ReadFull(conn, make([]byte, 1))
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
-	stderr.find(t, `(stopping; 1 connections may continue for 1h0m0s, another interrupt ends them)\n`)
+	stderr.find(t, `(stopping; 1 connection may continue for 1h0m0s, another interrupt ends them)\n`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 	require.Zero(t, <-code)
 }
@@ -244,15 +244,15 @@ while :; do sleep 0.02; done
 	var stdout, stderr watched
 	code := make(chan int)
 	go func() {
-		code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--envoy", envoy, "--concurrency", "3", "--log-level", "debug"})
+		code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--envoy", envoy, "--concurrency", "3", "--log-level", "debug", "--drain-time", "6100ms"})
 	}()
-	require.Equal(t, "-c "+file+" --disable-hot-restart --log-level warning --component-log-level wasm:debug --drain-time-s 5 --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
+	require.Equal(t, "-c "+file+" --disable-hot-restart --log-level warning --component-log-level wasm:debug --drain-time-s 7 --concurrency 3", stderr.find(t, `arguments: (.*)\n`))
 	require.NotContains(t, stderr.String(), "/dev/tcp", "nobody listens yet")
 	ready.Store(true)
 	stderr.find(t, `(/dev/tcp/127.0.0.1/10000)`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 	require.Zero(t, <-code)
-	require.Contains(t, stderr.String(), "l4dump: stopping; 1 connections may continue for 5s, another interrupt ends them\ninterrupted\n")
+	require.Contains(t, stderr.String(), "l4dump: stopping; 1 connection may continue for 6.1s, another interrupt ends them\ninterrupted\n")
 	require.True(t, drained.Load())
 	require.Empty(t, stdout.String())
 }
