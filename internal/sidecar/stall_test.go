@@ -107,5 +107,6 @@ func TestStalledDiskAtTheEnd(t *testing.T) {
 		require.EqualError(t, server.Close(), "stop: a write to the disk does not end")
 		require.Equal(t, server.options.limits.shutdown, time.Since(start))
 		release()
+		synctest.Wait() // what is written now is there before the folder is removed
 	})
 }
