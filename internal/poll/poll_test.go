@@ -71,6 +71,13 @@ func TestReports(t *testing.T) {
 		require.Equal(t, many[:len(got)], got)
 		require.Greater(t, len(text)+len(text)/len(got)+2, MaxReportBytes)
 	})
+	t.Run("a name longer than a report", func(t *testing.T) {
+		long := Report{Plugin: strings.Repeat("n", MaxReportBytes), Guard: GuardOff, Reason: "recorded", Strategy: strategy.DefaultStrategy()}
+		got, err := ParseReports(AppendReports(nil, []Report{long, want[0]}))
+		require.NoError(t, err)
+		long.Plugin = long.Plugin[:strategy.MaxNameBytes]
+		require.Equal(t, []Report{long, want[0]}, got)
+	})
 	t.Run("names", func(t *testing.T) {
 		const most = strategy.MaxNameBytes
 		for _, row := range []struct{ name, plugin, want string }{
