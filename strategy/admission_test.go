@@ -192,7 +192,7 @@ func TestAdmissionUnderLoad(t *testing.T) {
 		{"100 requests, 10 times, long", many, 10, 60, 70, 120},
 		{"100 requests, 40 times", many, 40, 8, 70, 120},
 		{"2 requests, 10 times", few, 10, 8, 70, 120},
-		{"2 requests, 40 times", few, 40, 8, 70, 120},
+		{"2 requests, 40 times", few, 40, 3, 70, 120},
 		// The clients are held by their large connections most of the time: whenever the allowance is full, it waits
 		// for one to begin.
 		{"90 % 1 KB, 10 % 4 MiB, 10 times", mixed, 10, 60, 60, 120},
