@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -251,6 +252,23 @@ func TestReportsAreBounded(t *testing.T) {
 	c.clock.set(epoch.Add(reportPause))
 	c.poll(known)
 	require.Contains(t, c.log.String(), "read again", "a known one has its place")
+}
+
+// TestReportsAreReadAgain holds that a change within the pause of its report is said after it, though no plugin polls.
+func TestReportsAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := startPiped(t, nil)
+		c.do(http.MethodGet, statePath, "", poll.ReportHeader, "hello")
+		c.poll()
+		synctest.Wait()
+		require.Contains(t, c.log.String(), "cannot read a plugin's report")
+		time.Sleep(reportPause - c.server.options.limits.retry)
+		synctest.Wait()
+		require.NotContains(t, c.log.String(), "read again", "too soon to say")
+		time.Sleep(2 * c.server.options.limits.retry)
+		synctest.Wait()
+		require.Contains(t, c.log.String(), "read again")
+	})
 }
 
 func TestReportLogsCannotBeForged(t *testing.T) {
