@@ -128,7 +128,10 @@ func TestConfigDumpBeginsEachFile(t *testing.T) {
 	c.waitForFile(staticFile, fmt.Sprintf(`{"@type":%q,"bootstrap":{"node":{"id":"n"}},"last_updated":"1"}`+"\n", bootstrapType))
 	for n := range 10 {
 		window := c.portrait(n)
-		eventually(t, func() bool { return strings.Contains(c.read(memDumpFile), window) })
+		eventually(t, func() bool {
+			_, line, written := strings.Cut(c.read(memDumpFile), window)
+			return written && strings.Contains(line, "\n")
+		})
 		first, _, _ := strings.Cut(c.read(memDumpFile), "\n")
 		require.Contains(t, first, `{"configs"`)
 	}
