@@ -269,11 +269,15 @@ type usageSource struct{ sampler *usage.Sampler }
 
 // Latest returns the last reading.
 func (u usageSource) Latest() (sidecar.Measurement, bool) {
-	reading, ok := u.sampler.Latest()
-	if !ok {
-		return sidecar.Measurement{}, false
+	var m sidecar.Measurement
+	if err := u.sampler.Failure(); err != nil {
+		m.Failure = err.Error()
 	}
-	return sidecar.Measurement{CPU: figureOf(reading.CPU), Memory: figureOf(reading.Memory), Note: reading.Note}, true
+	reading, ok := u.sampler.Latest()
+	if ok {
+		m.CPU, m.Memory, m.Note = figureOf(reading.CPU), figureOf(reading.Memory), reading.Note
+	}
+	return m, ok
 }
 
 func figureOf(f usage.Figure) sidecar.Figure {

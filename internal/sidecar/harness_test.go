@@ -62,13 +62,14 @@ type meter struct {
 	mu          sync.Mutex
 	cpu, memory Figure
 	note        string
+	failure     string
 	ok          bool
 }
 
 func (m *meter) Latest() (Measurement, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Measurement{CPU: m.cpu, Memory: m.memory, Note: m.note}, m.ok
+	return Measurement{CPU: m.cpu, Memory: m.memory, Note: m.note, Failure: m.failure}, m.ok
 }
 
 func (m *meter) set(cpu, memory float64, taken time.Time) {

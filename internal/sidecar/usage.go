@@ -16,10 +16,11 @@ type Figure struct {
 type Measurement struct {
 	CPU, Memory Figure
 	Note        string // what cannot be measured, for people; empty if nothing is missing
+	Failure     string // why nothing newer can be measured, for people; empty if it can
 }
 
 // UsageSource is where CPU and memory come from. Latest returns the last measurement at once, and false while there is
-// none; it is called by many goroutines.
+// none, of which only Failure is set then; it is called by many goroutines.
 type UsageSource interface {
 	Latest() (m Measurement, ok bool)
 }
@@ -28,6 +29,7 @@ type UsageSource interface {
 type reading struct {
 	cpu, memory Figure
 	note        string
+	failure     string
 	ok          bool
 }
 
@@ -38,11 +40,11 @@ func read(source UsageSource) reading {
 	}
 	m, ok := source.Latest()
 	if !ok || math.IsNaN(m.CPU.Percent) || math.IsNaN(m.Memory.Percent) {
-		return reading{}
+		return reading{failure: m.Failure}
 	}
 	m.CPU.Percent = min(max(m.CPU.Percent, 0), 100)
 	m.Memory.Percent = min(max(m.Memory.Percent, 0), 100)
-	return reading{cpu: m.CPU, memory: m.Memory, note: m.Note, ok: true}
+	return reading{cpu: m.CPU, memory: m.Memory, note: m.Note, failure: m.Failure, ok: true}
 }
 
 // fresh reports whether both figures are known and not older than staleAfter.

@@ -10,7 +10,10 @@ import (
 // warnings are what a person should know of the sidecar although it works.
 func (s *Server) warnings(v view) []string {
 	list := []string{}
-	if v.usage.note != "" {
+	switch {
+	case v.usage.failure != "":
+		list = append(list, "usage cannot be measured: "+v.usage.failure)
+	case v.usage.note != "":
 		list = append(list, "usage is measured in part: "+v.usage.note)
 	}
 	sample := s.options.SampleInterval

@@ -18,6 +18,8 @@ func TestWarnings(t *testing.T) {
 		sample     time.Duration
 		staleAfter time.Duration
 		note       string
+		unmeasured bool // nothing yet
+		failure    string
 		age        time.Duration // of the measurement
 		reason     strategy.Reason
 		want       []string
@@ -33,6 +35,15 @@ func TestWarnings(t *testing.T) {
 			name: "part is missing", sample: time.Second, staleAfter: 5 * time.Second, note: "no node", reason: strategy.Recorded,
 			want: []string{"usage is measured in part: no node"},
 		},
+		{name: "nothing yet", sample: time.Second, staleAfter: 5 * time.Second, unmeasured: true, reason: strategy.UsageUnknown, want: []string{}},
+		{
+			name: "nothing ever", sample: time.Second, staleAfter: 5 * time.Second, unmeasured: true, failure: "no node",
+			reason: strategy.UsageUnknown, want: []string{"usage cannot be measured: no node"},
+		},
+		{
+			name: "nothing any more", sample: time.Second, staleAfter: 5 * time.Second, note: "no cgroup", failure: "no node",
+			reason: strategy.Recorded, want: []string{"usage cannot be measured: no node"},
+		},
 		{
 			name: "a plugin that believes nothing", sample: time.Second, staleAfter: 5 * time.Second, age: 5 * time.Second,
 			reason: strategy.UsageUnknown, want: []string{disbelief},
@@ -46,7 +57,7 @@ func TestWarnings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := start(t, func(o *Options) { o.SampleInterval, o.UsageStaleAfter = tt.sample, tt.staleAfter })
 			c.meter.set(10, 20, epoch.Add(-tt.age))
-			c.meter.note = tt.note
+			c.meter.note, c.meter.failure, c.meter.ok = tt.note, tt.failure, !tt.unmeasured
 			c.poll(poll.Report{Plugin: "p", Reason: tt.reason.String(), Strategy: strategy.DefaultStrategy()})
 			require.Equal(t, tt.want, c.server.warnings(c.server.view()))
 		})

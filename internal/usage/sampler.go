@@ -37,6 +37,7 @@ type Sampler struct {
 	interval time.Duration
 	changed  func(Reading, error)
 	latest   atomic.Pointer[Reading] // the last reading that succeeded; nil before the first
+	failure  atomic.Pointer[error]   // of what was reported last; nil if that succeeded
 }
 
 // NewSampler returns a Sampler of source. Nothing is read before Run.
@@ -63,8 +64,12 @@ func (s *Sampler) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			s.latest.Store(&reading)
+			s.failure.Store(nil)
+		case !errors.Is(err, ErrNoInterval):
+			s.failure.Store(&err)
 		}
 		if !errors.Is(err, ErrNoInterval) {
 			if text := resultText(reading, err); text != reported {
@@ -88,6 +93,15 @@ func (s *Sampler) Latest() (Reading, bool) {
 		return Reading{}, false
 	}
 	return *latest, true
+}
+
+// Failure returns why there is no newer reading, or nil if the last one succeeded. It takes no lock and may be called from
+// anywhere.
+func (s *Sampler) Failure() error {
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
 }
 
 // resultText tells results apart, as far as they are reported.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -128,13 +129,14 @@ func TestSamplerReportsChanges(t *testing.T) {
 			results: []error{nil, one, ErrNoInterval, one, fmt.Errorf("again: %w", ErrNoInterval), nil},
 			want:    []string{"()", "one", "()"},
 		},
+		{name: "no interval at the end", results: []error{one, ErrNoInterval}, want: []string{"one"}},
 		{name: "a note", results: []error{nil, note, note, nil}, want: []string{"()", "(note)", "()"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var got []string
-				startSampler(t, &script{results: tt.results}, SamplerOptions{
+				s := startSampler(t, &script{results: tt.results}, SamplerOptions{
 					Changed: func(r Reading, err error) {
 						if err != nil {
 							got = append(got, err.Error())
@@ -146,6 +148,11 @@ func TestSamplerReportsChanges(t *testing.T) {
 				time.Sleep(time.Duration(len(tt.results)) * DefaultInterval)
 				synctest.Wait()
 				require.Equal(t, tt.want, got)
+				if last := got[len(got)-1]; !strings.HasPrefix(last, "(") {
+					require.EqualError(t, s.Failure(), last)
+					return
+				}
+				require.NoError(t, s.Failure())
 			})
 		})
 	}
