@@ -27,4 +27,4 @@ bench-sidecar: build ## what the sidecar costs
 
 .PHONY: bench-decode
 bench-decode: ## how fast dumps are decoded
-	go test -run '^$$' -bench Decode -cpu 1 ./internal/capture
+	go test -run '^$$' -bench Decode -cpu 1 ./internal/capture/dumplog

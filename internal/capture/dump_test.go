@@ -2,9 +2,8 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,15 +25,6 @@ var (
 
 // startTime is 2026-11-23T01:23:51.123456789Z.
 const startTime = 1795397031123456789
-
-const (
-	envoyPrefix = "[2026-11-23 01:23:51.887][25111][info][wasm] " +
-		"[source/extensions/common/wasm/context.cc:1151] wasm log l4dump l4dump l4dump-v1: "
-	istioPrefix = "2026-11-23T01:23:51.887000Z\tinfo\tenvoy wasm " +
-		"external/envoy/source/extensions/common/wasm/context.cc:1151\twasm log l4dump l4dump l4dump-v1: "
-	istioSuffix = "\tthread=24351"
-	criTime     = "2026-11-23T01:23:51.887123456Z"
-)
 
 // recorder writes the records of one connection as the plugin does.
 type recorder struct {
@@ -102,19 +92,17 @@ func conversation(id record.ConnID) []string {
 	}
 }
 
-// collector notes what a Decoder hands on.
+// collector notes what an Assembler gives.
 type collector struct {
-	mu           sync.Mutex
-	records      []string // as they stand in the dump
-	places       []string
-	streams      map[rawFile]string // the payloads of one direction, one after another
-	verdicts     []string
-	layotto      []string
-	layottoLines uint64
-	faults       []string
-	own          []string // faults that reached a connection's consumer
-	flushes      int
-	fail         error // returned for each record
+	mu       sync.Mutex
+	records  []string // as they stand in the dump
+	places   []string
+	streams  map[rawFile]string // the payloads of one direction, one after another
+	verdicts []string
+	faults   []string
+	own      []string // faults that reached a connection's consumer
+	flushes  int
+	fail     error // returned for each record
 }
 
 func (c *collector) Begin(*Connection) Consumer { return c }
@@ -138,11 +126,6 @@ func (c *collector) End(v *Verdict) error {
 	return nil
 }
 
-func (c *collector) Layotto(window record.UUID, port uint16, payload []byte, at Place) error {
-	c.layotto = append(c.layotto, fmt.Sprintf("%s %s %d %q", at, window, port, payload))
-	return nil
-}
-
 func (c *collector) Fault(f *Fault) { c.own = append(c.own, f.String()) }
 
 func (c *collector) Flush() error {
@@ -161,23 +144,6 @@ func (r reports) InputFault(f fmt.Stringer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.faults = append(r.faults, f.String())
-}
-
-// newDecoder returns a Decoder that gives everything to c.
-func newDecoder(c *collector, options LogOptions) *Decoder {
-	options.Reporter, options.Layotto = reports{c}, c.Layotto
-	return NewDecoder(c, options)
-}
-
-// decode decodes input, read in pieces of a size that cuts lines, and returns what came.
-func decode(t *testing.T, options Options, input string) (*collector, Stats) {
-	t.Helper()
-	var c collector
-	d := newDecoder(&c, LogOptions{Options: options})
-	require.NoError(t, d.Run(context.Background(), &pieces{text: input, size: 1000}, "log"))
-	require.NoError(t, d.Finish())
-	c.layottoLines = d.LayottoLines()
-	return &c, d.Stats()
 }
 
 // recordLines is a Source of records, one a line and nothing around it.
@@ -213,27 +179,8 @@ func assemble(t *testing.T, options Options, lines []string) (*collector, Stats)
 	return &c, stats
 }
 
-// pieces is an io.Reader that returns size bytes at a time.
-type pieces struct {
-	text string
-	size int
-}
+var errDisk = errors.New("disk full")
 
-func (p *pieces) Read(b []byte) (int, error) {
-	n := copy(b[:min(len(b), p.size)], p.text)
-	p.text = p.text[n:]
-	if n == 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
+type failingWriter struct{}
 
-// logOf returns a log of lines.
-func logOf(lines []string) string { return strings.Join(lines, "\n") + "\n" }
-
-// seen returns the numbers of records, faults and flushes so far.
-func (c *collector) seen() [3]int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return [3]int{len(c.records), len(c.faults), c.flushes}
-}
+func (failingWriter) Write([]byte) (int, error) { return 0, errDisk }

@@ -78,7 +78,7 @@ func TestGolden(t *testing.T) {
 	}
 	t.Run("faults", func(t *testing.T) {
 		got, _ := assemble(t, Options{}, goldenDump())
-		golden(t, "dump.faults.txt", []byte(logOf(got.faults)))
+		golden(t, "dump.faults.txt", []byte(strings.Join(got.faults, "\n")+"\n"))
 	})
 }
 

@@ -171,28 +171,27 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	if total > 0 && !flags.follow && isTerminal(stderr) && (flags.format == formatRaw || !isTerminal(stdout)) {
 		p.bar = newProgressBar(stderr, total)
 	}
-	options := capture.LogOptions{Options: capture.Options{Filter: filter}}
+	options := capture.Options{Filter: filter, Reporter: p}
 	if flags.follow {
 		options.LossTimeout = followLossTimeout
 	}
-	decoder := p.newDecoder(writer, options)
-	err = p.read(cmd.Context(), decoder, dumplog.Chronological(names), cmd.InOrStdin(), flags.follow)
+	log := dumplog.NewSource(dumplog.Options{Layotto: layottoTo(writer)},
+		p.inputs(dumplog.Chronological(names), cmd.InOrStdin(), flags.follow)...)
+	assembler := capture.NewAssembler(writer, options)
+	err = log.Read(cmd.Context(), assembler)
 	interrupted := errors.Is(err, context.Canceled)
-	if interrupted {
-		err = nil
-	}
-	if err == nil {
-		err = decoder.Finish()
+	if err == nil || interrupted {
+		err = assembler.Finish()
 	}
 	if err := errors.Join(err, writer.Close()); err != nil {
 		return err
 	}
-	p.summarize(decoder)
-	stats := decoder.Stats()
+	stats := assembler.Stats()
+	p.summarize(log, stats)
 	switch {
 	case interrupted && !flags.follow:
 		return errors.New("interrupted before the end of the log")
-	case decoder.Corrupt(), !decoder.Found() && !interrupted:
+	case log.Corrupt(), !log.Found() && !interrupted:
 		return errFound
 	case flags.strict && (stats.Faults > 0 || stats.Records == 0):
 		return errFound
@@ -250,73 +249,28 @@ func newProgressBar(stderr io.Writer, total int64) *progressbar.ProgressBar {
 	)
 }
 
-// read decodes the inputs one after another.
-func (p *printer) read(ctx context.Context, d *capture.Decoder, names []string, stdin io.Reader, follow bool) error {
-	for _, name := range names {
-		var err error
-		switch {
-		case name == stdinName:
-			err = p.readStdin(ctx, d, stdin, follow)
-		case follow:
-			err = followFile(ctx, d, name)
-		default:
-			err = p.readFile(ctx, d, name)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readStdin decodes standard input. A file that the shell has opened is read as one that is named.
-func (p *printer) readStdin(ctx context.Context, d *capture.Decoder, stdin io.Reader, follow bool) error {
-	const name = "stdin"
-	file, ok := stdin.(*os.File)
-	if !ok || follow {
-		return d.Run(ctx, stdin, name)
-	}
-	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return d.Run(ctx, stdin, name)
-	}
-	if at, err := file.Seek(0, io.SeekCurrent); err != nil || at > 0 {
-		return d.Run(ctx, stdin, name)
-	}
-	return d.RunFile(ctx, file, info.Size(), name, nil)
-}
-
-func (p *printer) readFile(ctx context.Context, d *capture.Decoder, name string) error {
-	file, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close() //nolint:errcheck // nothing was written to it
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || info.Size() == 0 { // the files of /proc have no size
-		return d.Run(ctx, file, name)
-	}
+// inputs returns the inputs called names. A file that the shell has opened as standard input is read as one that is
+// named.
+func (p *printer) inputs(names []string, stdin io.Reader, follow bool) []dumplog.Input {
 	var progress io.Writer
 	if p.bar != nil {
 		progress = p.bar
 	}
-	return d.RunFile(ctx, file, info.Size(), name, progress)
-}
-
-func followFile(ctx context.Context, d *capture.Decoder, name string) error {
-	tail := capture.OpenTail(ctx, name)
-	defer tail.Close() //nolint:errcheck // nothing was written to it
-	for {
-		if err := tail.Next(); err != nil {
-			return err
-		}
-		if err := d.Run(ctx, tail, name); err != nil {
-			return err
+	inputs := make([]dumplog.Input, 0, len(names))
+	for _, name := range names {
+		file, isFile := stdin.(*os.File)
+		switch {
+		case name == stdinName && isFile && !follow:
+			inputs = append(inputs, dumplog.OpenFile{Name: "stdin", File: file})
+		case name == stdinName:
+			inputs = append(inputs, dumplog.Stream{Name: "stdin", Reader: stdin})
+		case follow:
+			inputs = append(inputs, dumplog.Follow{Path: name})
+		default:
+			inputs = append(inputs, dumplog.File{Path: name, Progress: progress})
 		}
 	}
+	return inputs
 }
 
 // isTerminal reports whether w is a terminal.

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/capture/dumplog"
 )
 
 // liveView is a log: it shows the records in it as text, and passes the other lines on. It never makes the proxy wait.
 type liveView struct {
 	*queue
-	writer *io.PipeWriter // of the decoder
-	done   chan error     // what the decoder ended with
+	writer *io.PipeWriter // of what is read
+	done   chan error     // what reading ended with
 }
 
 // newLiveView shows records on stdout, and faults and the other lines on stderr.
@@ -23,13 +24,10 @@ func newLiveView(stdout, stderr io.Writer, color bool) *liveView {
 	text := capture.NewTextWriter(stdout, color)
 	p := &printer{stderr: stderr}
 	go func() {
-		decoder := p.newDecoder(text, capture.LogOptions{
-			Options: capture.Options{LossTimeout: followLossTimeout}, Other: stderr,
-		})
-		err := decoder.Run(context.Background(), reader, "log")
-		if err == nil {
-			err = decoder.Finish()
-		}
+		options := capture.Options{LossTimeout: followLossTimeout, Reporter: p}
+		log := dumplog.NewSource(dumplog.Options{Other: stderr, Layotto: layottoTo(text)},
+			dumplog.Stream{Name: "log", Reader: reader})
+		_, err := capture.Read(context.Background(), text, options, log)
 		err = errors.Join(err, text.Close())
 		_ = reader.CloseWithError(io.ErrClosedPipe)
 		v.done <- err

@@ -8,6 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/capture/dumplog"
 	"l4dump/record"
 )
 
@@ -47,15 +48,15 @@ type layottoWriter interface {
 	WriteLayotto(window record.UUID, port uint16, payload []byte) error
 }
 
-// newDecoder returns a Decoder that gives records to w and faults to p.
-func (p *printer) newDecoder(w capture.Writer, options capture.LogOptions) *capture.Decoder {
-	options.Reporter = p
-	if l, ok := w.(layottoWriter); ok {
-		options.Layotto = func(window record.UUID, port uint16, payload []byte, _ capture.Place) error {
-			return l.WriteLayotto(window, port, payload)
-		}
+// layottoTo returns what gives lines in Layotto's format to w, or nil if its form has no place for them.
+func layottoTo(w capture.Writer) func(window record.UUID, port uint16, payload []byte, at capture.Place) error {
+	l, ok := w.(layottoWriter)
+	if !ok {
+		return nil
 	}
-	return capture.NewDecoder(w, options)
+	return func(window record.UUID, port uint16, payload []byte, _ capture.Place) error {
+		return l.WriteLayotto(window, port, payload)
+	}
 }
 
 // clearBar makes room for a line on stderr; the bar draws itself again.
@@ -66,9 +67,8 @@ func (p *printer) clearBar() {
 }
 
 // summarize prints one line on what was decoded, and lines on what could not be.
-func (p *printer) summarize(d *capture.Decoder) {
+func (p *printer) summarize(d *dumplog.Source, s capture.Stats) {
 	p.clearBar()
-	s := d.Stats()
 	if d.LayottoLines() > 0 {
 		fmt.Fprintf(p.stderr, "lines in Layotto's format: %d; they name no connection, direction or order, "+
 			"so that no connection can be put together from them\n", d.LayottoLines())

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -20,6 +22,7 @@ func CopyBackward(ctx context.Context, s *Scanner, r io.ReaderAt, size int64, na
 	if err := s.Begin(name); err != nil {
 		return err
 	}
+	var input fmt.Stringer = capture.Name(name) // once, not for each line
 	b := backward{ctx: ctx, input: r, end: size, buf: make([]byte, 0, 2*maxBackwardBytes)}
 	if err := b.count(size); err != nil {
 		return err
@@ -32,7 +35,7 @@ func CopyBackward(ctx context.Context, s *Scanner, r io.ReaderAt, size int64, na
 		if err != nil {
 			return err
 		}
-		if err := s.Line(line, Place{Name: name, Line: b.line, Column: b.column(offset)}); err != nil {
+		if err := s.Line(line, capture.Place{Input: input, Number: b.line, Column: b.column(offset)}); err != nil {
 			return err
 		}
 	}

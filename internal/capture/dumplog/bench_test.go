@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -65,7 +66,7 @@ func BenchmarkScan(b *testing.B) {
 // counter is a Handler that counts.
 type counter struct{ records, texts, layotto, faults int }
 
-func (c *counter) Record(*record.Record, []byte, Place) error { c.records++; return nil }
-func (c *counter) Layotto(*record.Layotto, Place) error       { c.layotto++; return nil }
-func (c *counter) Text([]byte, Place) error                   { c.texts++; return nil }
-func (c *counter) Fault(Fault)                                { c.faults++ }
+func (c *counter) Record(*record.Record, []byte, capture.Place) error { c.records++; return nil }
+func (c *counter) Layotto(*record.Layotto, capture.Place) error       { c.layotto++; return nil }
+func (c *counter) Text([]byte, capture.Place) error                   { c.texts++; return nil }
+func (c *counter) Fault(Fault)                                        { c.faults++ }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -246,10 +247,10 @@ func TestLine(t *testing.T) {
 	var f found
 	s := NewScanner(&f)
 	long := strings.Repeat("x", 2*windowBytes) + lines[1]
-	require.NoError(t, s.Line([]byte(istioJSON(lines[0])), Place{Name: "topic/0", Line: 17}))
-	require.NoError(t, s.Line([]byte(long), Place{Name: "topic/0", Line: 18}))
-	require.NoError(t, s.Line([]byte(lines[2]), Place{Name: "topic/0", Line: 19, Column: 100}))
-	require.NoError(t, s.Line([]byte("no record"), Place{Name: "topic/0", Line: 20, Column: 100}))
+	require.NoError(t, s.Line([]byte(istioJSON(lines[0])), capture.Place{Input: capture.Name("topic/0"), Number: 17}))
+	require.NoError(t, s.Line([]byte(long), capture.Place{Input: capture.Name("topic/0"), Number: 18}))
+	require.NoError(t, s.Line([]byte(lines[2]), capture.Place{Input: capture.Name("topic/0"), Number: 19, Column: 100}))
+	require.NoError(t, s.Line([]byte("no record"), capture.Place{Input: capture.Name("topic/0"), Number: 20, Column: 100}))
 	require.NoError(t, s.Finish())
 	require.Equal(t, found{
 		records: lines[:3],

@@ -11,18 +11,19 @@ import (
 	"errors"
 	"fmt"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
 // Handler takes what a Scanner finds. An error ends the scan and is returned by the Scanner's method.
 type Handler interface {
 	// Record takes a record, whose text as the plugin wrote it is given too. Both are valid until Record returns.
-	Record(r *record.Record, text []byte, at Place) error
+	Record(r *record.Record, text []byte, at capture.Place) error
 	// Layotto takes a line in Layotto's format. l.Payload is valid until Layotto returns.
-	Layotto(l *record.Layotto, at Place) error
+	Layotto(l *record.Layotto, at capture.Place) error
 	// Text takes a line that holds neither, as it stands in the input and without its line break. It is valid until
 	// Text returns. Of a line that is longer than MaxTextBytes, the beginning is given.
-	Text(line []byte, at Place) error
+	Text(line []byte, at capture.Place) error
 	// Fault takes what is wrong with the input.
 	Fault(f Fault)
 }
@@ -40,7 +41,7 @@ const (
 // Fault is one thing that is wrong with an input.
 type Fault struct {
 	Kind    FaultKind
-	Place   Place
+	Place   capture.Place
 	Records uint64
 	Err     error
 }

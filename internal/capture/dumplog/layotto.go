@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -88,7 +89,7 @@ func digitsEnd(b []byte) int {
 // layottoPart is the beginning of a line in Layotto's format, which has no checksum: the runtime's marks, or a string
 // that ends without a line break, must say that it is not whole.
 type layottoPart struct {
-	at    Place
+	at    capture.Place
 	key   uint64
 	bytes []byte
 }
@@ -156,7 +157,7 @@ func (s *Scanner) endLayotto(p *layottoPart) (whole bool, err error) {
 }
 
 // dropLayotto forgets what began at a place: it was a record.
-func (s *Scanner) dropLayotto(at Place) {
+func (s *Scanner) dropLayotto(at capture.Place) {
 	s.layottos = slices.DeleteFunc(s.layottos, func(p *layottoPart) bool { return p.at == at })
 }
 

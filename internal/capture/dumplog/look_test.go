@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"l4dump/internal/capture"
 )
 
 func TestHint(t *testing.T) {
@@ -55,7 +57,7 @@ type looking struct {
 	Look
 }
 
-func (l *looking) Text(line []byte, _ Place) error {
+func (l *looking) Text(line []byte, _ capture.Place) error {
 	l.Line(line)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -90,27 +91,27 @@ func (o *order) newestFirst() bool {
 }
 
 // Record implements Handler.
-func (o *order) Record(r *record.Record, _ []byte, at Place) error {
+func (o *order) Record(r *record.Record, _ []byte, at capture.Place) error {
 	c, known := o.conns[r.Conn]
 	switch {
 	case !known:
 		if len(o.conns) == orderConns {
 			return errOrderKnown
 		}
-		c = orderOf{line: at.Line, first: r.Seq}
-	case c.line == at.Line && r.Seq != c.seq:
+		c = orderOf{line: at.Number, first: r.Seq}
+	case c.line == at.Number && r.Seq != c.seq:
 		o.within.add(r.Seq < c.seq)
-	case c.line != at.Line && r.Seq != c.first:
+	case c.line != at.Number && r.Seq != c.first:
 		o.lines.add(r.Seq < c.first)
-		c.line, c.first = at.Line, r.Seq
+		c.line, c.first = at.Number, r.Seq
 	}
 	c.seq = r.Seq
 	o.conns[r.Conn] = c
-	if o.last.line != at.Line {
+	if o.last.line != at.Number {
 		if o.last.line > 0 && r.Time != o.last.time {
 			o.times.add(r.Time < o.last.time)
 		}
-		o.last.line, o.last.time = at.Line, r.Time
+		o.last.line, o.last.time = at.Number, r.Time
 	}
 	if o.lines.up+o.lines.down >= orderPairs {
 		return errOrderKnown
@@ -119,10 +120,10 @@ func (o *order) Record(r *record.Record, _ []byte, at Place) error {
 }
 
 // Layotto implements Handler.
-func (o *order) Layotto(*record.Layotto, Place) error { return nil }
+func (o *order) Layotto(*record.Layotto, capture.Place) error { return nil }
 
 // Text implements Handler.
-func (o *order) Text([]byte, Place) error { return nil }
+func (o *order) Text([]byte, capture.Place) error { return nil }
 
 // Fault implements Handler.
 func (o *order) Fault(Fault) {}

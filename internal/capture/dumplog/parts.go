@@ -3,6 +3,7 @@ package dumplog
 import (
 	"bytes"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // part is the beginning of a record.
 type part struct {
-	at       Place
+	at       capture.Place
 	err      error  // what is wrong with it if nothing continues it; nil if there is no mark yet
 	plain    bool   // only the next line may continue it
 	key      uint64 // of the stream in which it stands, 0 if that is not known

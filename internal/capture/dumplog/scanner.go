@@ -2,7 +2,9 @@ package dumplog
 
 import (
 	"bytes"
+	"fmt"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -31,7 +33,7 @@ const (
 //	s.Finish()
 type Scanner struct {
 	handler Handler
-	at      Place // of the line that is being read
+	at      capture.Place // of the line that is being read
 	carry   []byte
 
 	passes *passes
@@ -81,10 +83,10 @@ func NewScanner(handler Handler) *Scanner {
 // names say that a log was rotated: both the same, or "x.log.1" and "x.log".
 func (s *Scanner) Begin(name string) error {
 	var err error
-	if !continues(s.at.Name, name) {
+	if !continues(nameOf(s.at.Input), name) {
 		err = s.Finish()
 	}
-	s.at = Place{Name: name}
+	s.at = capture.Place{Input: capture.Name(name)}
 	return err
 }
 
@@ -101,7 +103,7 @@ func (s *Scanner) Write(block []byte) error {
 				line = append(s.carry, line...)
 				s.carry = line[:0]
 			}
-			s.at.Line++
+			s.at.Number++
 			if err := s.piece(line, true); err != nil {
 				return err
 			}
@@ -111,9 +113,9 @@ func (s *Scanner) Write(block []byte) error {
 		default:
 			s.carry = append(s.carry, block[:room]...)
 			block = block[room:]
-			s.at.Line++
+			s.at.Number++
 			err := s.piece(s.carry, false)
-			s.at.Line--
+			s.at.Number--
 			s.carry = s.carry[:0]
 			if err != nil {
 				return err
@@ -128,7 +130,7 @@ func (s *Scanner) End() error {
 	if len(s.carry) == 0 && !s.long {
 		return nil
 	}
-	s.at.Line++
+	s.at.Number++
 	line := s.carry
 	s.carry = s.carry[:0]
 	return s.piece(line, true)
@@ -136,8 +138,8 @@ func (s *Scanner) End() error {
 
 // Line takes one line by itself, as a message of a queue, without a line break. at.Column is where it begins in its line,
 // 0 meaning the line's beginning.
-func (s *Scanner) Line(line []byte, at Place) error {
-	if !continues(s.at.Name, at.Name) {
+func (s *Scanner) Line(line []byte, at capture.Place) error {
+	if at.Input != s.at.Input && !continues(nameOf(s.at.Input), nameOf(at.Input)) {
 		if err := s.Finish(); err != nil {
 			return err
 		}
@@ -154,8 +156,19 @@ func (s *Scanner) Line(line []byte, at Place) error {
 	return s.piece(line, true)
 }
 
+// nameOf returns the name of an input as it was given.
+func nameOf(input fmt.Stringer) string {
+	switch input := input.(type) {
+	case nil:
+		return ""
+	case capture.Name:
+		return string(input)
+	}
+	return input.String()
+}
+
 // At returns the place of the line that was read last.
-func (s *Scanner) At() Place { return s.at }
+func (s *Scanner) At() capture.Place { return s.at }
 
 // Finish gives up what waits for a continuation.
 func (s *Scanner) Finish() error {
@@ -220,7 +233,7 @@ func (s *Scanner) endLine() error {
 }
 
 // place returns where byte i of t stands.
-func (s *Scanner) place(t *text, i int) Place {
+func (s *Scanner) place(t *text, i int) capture.Place {
 	at := s.at
 	at.Column = t.column(i)
 	return at
@@ -228,7 +241,7 @@ func (s *Scanner) place(t *text, i int) Place {
 
 // emit gives a record to the handler, if it is the first of its kind in this line: collectors keep a line's text beside
 // what they parsed from it.
-func (s *Scanner) emit(r *record.Record, text []byte, at Place) error {
+func (s *Scanner) emit(r *record.Record, text []byte, at capture.Place) error {
 	s.line.found = true
 	if s.seen(r, text) {
 		return nil
@@ -262,18 +275,18 @@ func (s *Scanner) seen(r *record.Record, text []byte) bool {
 
 // damages counts the damaged records of one line.
 type damages struct {
-	line  Place
+	line  capture.Place
 	count int
 	more  uint64
-	first Place // of those that are not reported by themselves
+	first capture.Place // of those that are not reported by themselves
 }
 
 // MaxLineDamages is how many damaged records of one line are reported one by one.
 const MaxLineDamages = 8
 
-func (s *Scanner) damaged(err error, at Place) {
+func (s *Scanner) damaged(err error, at capture.Place) {
 	d := &s.damages
-	line := Place{Name: at.Name, Line: at.Line}
+	line := capture.Place{Input: at.Input, Number: at.Number}
 	if d.line != line {
 		s.moreDamaged()
 		*d = damages{line: line}

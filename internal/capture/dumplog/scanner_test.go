@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/capture"
 	"l4dump/record"
 )
 
@@ -61,7 +62,7 @@ type found struct {
 	fail    error
 }
 
-func (f *found) Record(r *record.Record, text []byte, at Place) error {
+func (f *found) Record(r *record.Record, text []byte, at capture.Place) error {
 	again, n, err := record.Parse(text, nil)
 	if err != nil || n != len(text) || again.Header != r.Header || string(again.Payload) != string(r.Payload) {
 		panic(fmt.Sprintf("text is not the record's: %q", text))
@@ -71,12 +72,12 @@ func (f *found) Record(r *record.Record, text []byte, at Place) error {
 	return f.fail
 }
 
-func (f *found) Layotto(l *record.Layotto, at Place) error {
+func (f *found) Layotto(l *record.Layotto, at capture.Place) error {
 	f.layotto = append(f.layotto, fmt.Sprintf("%s %s %d %q", at, l.Window, l.Port, l.Payload))
 	return f.fail
 }
 
-func (f *found) Text(line []byte, at Place) error {
+func (f *found) Text(line []byte, at capture.Place) error {
 	f.texts = append(f.texts, at.String()+" "+string(line))
 	return f.fail
 }

@@ -1,8 +1,7 @@
-package capture
+package dumplog_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/capture"
+	"l4dump/internal/capture/dumplog"
 	"l4dump/record"
 )
 
@@ -50,29 +51,29 @@ func BenchmarkDecode(b *testing.B) {
 	defer null.Close()
 	for _, row := range []struct {
 		name   string
-		writer func() (Writer, error)
+		writer func() (capture.Writer, error)
 	}{
-		{"none", func() (Writer, error) { return nil, nil }},
-		{"json", func() (Writer, error) { return NewJSONWriter(null), nil }},
-		{"text", func() (Writer, error) { return NewTextWriter(null, false), nil }},
-		{"raw", func() (Writer, error) { return NewRawWriter(filepath.Join(b.TempDir(), "raw"), true) }},
+		{"none", func() (capture.Writer, error) { return nil, nil }},
+		{"json", func() (capture.Writer, error) { return capture.NewJSONWriter(null), nil }},
+		{"text", func() (capture.Writer, error) { return capture.NewTextWriter(null, false), nil }},
+		{"raw", func() (capture.Writer, error) { return capture.NewRawWriter(filepath.Join(b.TempDir(), "raw"), true) }},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			w, err := row.writer()
 			require.NoError(b, err)
 			b.SetBytes(int64(len(dump)))
 			b.ReportAllocs()
-			sink := Sink(SinkFunc(func(*Connection) Consumer { return nil }))
+			sink := capture.Sink(capture.SinkFunc(func(*capture.Connection) capture.Consumer { return nil }))
 			if w != nil {
 				sink = w
 			}
 			for b.Loop() {
 				var faults failures
-				d := NewDecoder(sink, LogOptions{Options: Options{Reporter: &faults}})
-				require.NoError(b, d.Run(context.Background(), bytes.NewReader(dump), "log"))
-				require.NoError(b, d.Finish())
+				source := dumplog.NewSource(dumplog.Options{}, streamOf(bytes.NewReader(dump)))
+				stats, err := capture.Read(b.Context(), sink, capture.Options{Reporter: &faults}, source)
+				require.NoError(b, err)
 				require.Empty(b, faults)
-				require.Equal(b, uint64(4096+16), d.Stats().Records)
+				require.Equal(b, uint64(4096+16), stats.Records)
 			}
 			if w != nil {
 				require.NoError(b, w.Close())

@@ -1,4 +1,4 @@
-package capture
+package dumplog
 
 import (
 	"bufio"

@@ -1,4 +1,4 @@
-package capture
+package dumplog_test
 
 import (
 	"context"
@@ -12,24 +12,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/capture"
+	"l4dump/internal/capture/dumplog"
 	"l4dump/record"
 )
 
 // wantConversation is what conversation(connA) decodes to.
 var wantConversation = struct {
 	records []string
-	streams map[rawFile]string
-	stats   Stats
+	streams map[stream]string
+	stats   capture.Stats
 }{
 	records: []string{
 		"9f0c6a1be3d2a417-2a #0 open", "9f0c6a1be3d2a417-2a #1 data", "9f0c6a1be3d2a417-2a #2 end",
 		"9f0c6a1be3d2a417-2a #3 data", "9f0c6a1be3d2a417-2a #4 end", "9f0c6a1be3d2a417-2a #5 close",
 	},
-	streams: map[rawFile]string{
+	streams: map[stream]string{
 		{connA, record.Downstream}: "GET / HTTP/1.0\r\n\r\n",
 		{connA, record.Upstream}:   "HTTP/1.0 200 OK\r\n\r\n\x00\x1b[31mred",
 	},
-	stats: Stats{Records: 6, Connections: 1, Bytes: [2]uint64{18, 28}},
+	stats: capture.Stats{Records: 6, Connections: 1, Bytes: [2]uint64{18, 28}},
 }
 
 func criLine(stream, tag, text string) string { return criTime + " " + stream + " " + tag + " " + text }
@@ -88,7 +90,7 @@ func TestLogShapes(t *testing.T) {
 			if row.name == "two on one line" {
 				input = strings.Join(log, " ")
 			}
-			got, stats := decode(t, Options{}, input)
+			got, stats := decode(t, capture.Options{}, input)
 			require.Empty(t, got.faults)
 			require.Equal(t, wantConversation.records, got.records)
 			require.Equal(t, wantConversation.streams, got.streams)
@@ -112,7 +114,7 @@ func TestDamage(t *testing.T) {
 		{"part without its end", criLine("stderr", "P", data[:len(data)-1]), "log:2:41: damaged: record is cut short"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, stats := decode(t, Options{}, logOf([]string{lines[0], row.line, lines[2], lines[3], lines[4], lines[5]}))
+			got, stats := decode(t, capture.Options{}, logOf([]string{lines[0], row.line, lines[2], lines[3], lines[4], lines[5]}))
 			const conn = ": connection 9f0c6a1be3d2a417-2a: "
 			want := []string{
 				row.want,
@@ -121,12 +123,12 @@ func TestDamage(t *testing.T) {
 				"log:6:1" + conn + "the lost records held 18 bytes of downstream",
 			}
 			require.Equal(t, want, got.faults)
-			require.Equal(t, Stats{Records: 5, Connections: 1, Bytes: [2]uint64{0, 28}, Faults: 4}, stats)
+			require.Equal(t, capture.Stats{Records: 5, Connections: 1, Bytes: [2]uint64{0, 28}, Faults: 4}, stats)
 		})
 	}
 
 	t.Run("another record on the damaged line", func(t *testing.T) {
-		got, _ := decode(t, Options{}, logOf([]string{lines[0], data[:50] + data, lines[2], lines[3], lines[4], lines[5]}))
+		got, _ := decode(t, capture.Options{}, logOf([]string{lines[0], data[:50] + data, lines[2], lines[3], lines[4], lines[5]}))
 		require.Equal(t, []string{"log:2:1: damaged: record is cut short"}, got.faults)
 		require.Equal(t, wantConversation.records, got.records)
 	})
@@ -134,20 +136,20 @@ func TestDamage(t *testing.T) {
 		offset := newRecorder(connB)
 		offset.offsets[0] = 1<<63 - 1
 		const ofB = "log:7:1: connection 9f0c6a1be3d2a417-2b: record 0 has a number that no recorder reaches: skipped"
-		got, _ := decode(t, Options{}, logOf(append(conversation(connA), offset.data(record.Downstream, "x"))))
+		got, _ := decode(t, capture.Options{}, logOf(append(conversation(connA), offset.data(record.Downstream, "x"))))
 		require.Equal(t, []string{ofB}, got.faults)
 		require.Empty(t, got.own, "no consumer is asked for")
 
 		seq := newRecorder(connB)
 		seq.header.Seq = 1<<64 - 1
-		got, _ = decode(t, Options{}, logOf(append(conversation(connA), seq.data(record.Downstream, "x"))))
+		got, _ = decode(t, capture.Options{}, logOf(append(conversation(connA), seq.data(record.Downstream, "x"))))
 		require.Equal(t, []string{ofB[:len(ofB)-len("0 has a number that no recorder reaches: skipped")] +
 			"18446744073709551615 has a number that no recorder reaches: skipped"}, got.faults)
 	})
 	t.Run("a number that a recorder could reach", func(t *testing.T) {
 		r := newRecorder(connB)
 		r.offsets[0] = 1<<63 - 2
-		got, _ := decode(t, Options{LossTimeout: 1}, r.open()+r.data(record.Downstream, "x")+"\n"+logOf(conversation(connA)))
+		got, _ := decode(t, capture.Options{LossTimeout: 1}, r.open()+r.data(record.Downstream, "x")+"\n"+logOf(conversation(connA)))
 		require.Equal(t, []string{"bytes 0-9223372036854775805 of downstream are not recorded: dropped by the recorder"}, texts(got.faults))
 		require.Equal(t, got.faults, got.own)
 		require.Len(t, got.records, 8)
@@ -159,15 +161,15 @@ func TestOtherLines(t *testing.T) {
 	lines := conversation(connA)
 	input := "first\n" + logOf(lines[:3]) + "\nbetween\r\n" + logOf(lines[3:]) + criLine("stderr", "F", "inner") + "\nlast"
 	var c collector
-	d := newDecoder(&c, LogOptions{Other: &other})
-	require.NoError(t, d.Run(t.Context(), strings.NewReader(input), "log"))
-	require.NoError(t, d.Finish())
+	source := dumplog.NewSource(dumplog.Options{Other: &other}, streamOf(strings.NewReader(input)))
+	_, err := c.read(t.Context(), source, capture.Options{})
+	require.NoError(t, err)
 	require.Empty(t, c.faults)
 	require.Equal(t, "first\n\nbetween\r\n"+criLine("stderr", "F", "inner")+"\nlast\n", other.String())
 
 	t.Run("that cannot be written", func(t *testing.T) {
-		d := newDecoder(&collector{}, LogOptions{Other: failingWriter{}})
-		err := d.Run(context.Background(), strings.NewReader("x\n"), "log")
+		source := dumplog.NewSource(dumplog.Options{Other: failingWriter{}}, streamOf(strings.NewReader("x\n")))
+		_, err := new(collector).read(t.Context(), source, capture.Options{})
 		require.EqualError(t, err, "write a line without a record: disk full")
 	})
 }
@@ -197,7 +199,7 @@ func TestLayottoLines(t *testing.T) {
 		{"another text", "id=[" + id + "][8080] upstream reset", nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, _ := decode(t, Options{}, row.line+"\n")
+			got, _ := decode(t, capture.Options{}, row.line+"\n")
 			require.Empty(t, got.faults)
 			require.Equal(t, row.want, got.layotto)
 			require.Equal(t, uint64(len(row.want)), got.layottoLines)
@@ -205,22 +207,24 @@ func TestLayottoLines(t *testing.T) {
 	}
 	t.Run("filtered", func(t *testing.T) {
 		line := "[" + id + "][8080]68\n"
-		got, _ := decode(t, Options{Filter: Filter{Ports: []uint16{8081}}}, line)
+		got, _ := decode(t, capture.Options{Filter: capture.Filter{Ports: []uint16{8081}}}, line)
 		require.Empty(t, got.layotto)
-		got, _ = decode(t, Options{Filter: Filter{Windows: []record.UUID{windowA}}}, line)
+		got, _ = decode(t, capture.Options{Filter: capture.Filter{Windows: []record.UUID{windowA}}}, line)
 		require.Len(t, got.layotto, 1)
 	})
 }
 
-// TestLiveInput holds that records show at once, and that a missing one does not stop those behind it for long.
+// TestLiveInput holds that records show at once, and that a missing one does not stop those after it for long.
 func TestLiveInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lines := conversation(connA)
 		var c collector
-		d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: 2 * time.Second}})
 		r, w := io.Pipe()
 		done := make(chan error)
-		go func() { done <- d.Run(context.Background(), r, "log") }()
+		go func() {
+			_, err := c.read(t.Context(), dumplog.NewSource(dumplog.Options{}, streamOf(r)), capture.Options{LossTimeout: 2 * time.Second})
+			done <- err
+		}()
 		write := func(text string) {
 			_, err := io.WriteString(w, text)
 			require.NoError(t, err)
@@ -259,7 +263,6 @@ func TestLiveInput(t *testing.T) {
 		write(lines[4] + "\n" + conversation(connB)[0] + "\n")
 		require.NoError(t, w.Close())
 		require.NoError(t, <-done)
-		require.NoError(t, d.Finish())
 		require.Equal(t, []string{
 			"log:5:1: connection 9f0c6a1be3d2a417-2a: record 4 is missing",
 			"log:6:1: connection 9f0c6a1be3d2a417-2a: record 4 comes after it was declared missing: skipped",
@@ -272,7 +275,8 @@ func TestBusyLiveInput(t *testing.T) {
 	lines := conversation(connA)
 	now := time.Unix(0, startTime)
 	var c collector
-	d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: 2 * time.Second}, Now: func() time.Time { return now }})
+	source := dumplog.NewSource(dumplog.Options{Now: func() time.Time { return now }})
+	a := capture.NewAssembler(&c, capture.Options{LossTimeout: 2 * time.Second, Reporter: reports{&c}})
 	for _, row := range []struct {
 		after   time.Duration
 		text    string
@@ -286,7 +290,7 @@ func TestBusyLiveInput(t *testing.T) {
 		{4 * time.Second, "busy\n", 3},
 	} {
 		now = time.Unix(0, startTime).Add(row.after)
-		require.NoError(t, d.decode([]byte(row.text)))
+		require.NoError(t, source.Decode(a, []byte(row.text)))
 		require.Len(t, c.records, row.records, "after %s", row.after)
 	}
 }
@@ -296,16 +300,17 @@ func TestWaitOfAReleasedConnection(t *testing.T) {
 	lines := conversation(connA)
 	now := time.Unix(0, startTime)
 	var c collector
-	d := newDecoder(&c, LogOptions{Options: Options{LossTimeout: 2 * time.Second}, Now: func() time.Time { return now }})
-	require.NoError(t, d.decode([]byte(logOf([]string{lines[0], lines[2], lines[4]}))))
+	source := dumplog.NewSource(dumplog.Options{Now: func() time.Time { return now }})
+	a := capture.NewAssembler(&c, capture.Options{LossTimeout: 2 * time.Second, Reporter: reports{&c}})
+	require.NoError(t, source.Decode(a, []byte(logOf([]string{lines[0], lines[2], lines[4]}))))
 	now = now.Add(time.Second)
-	require.NoError(t, d.decode([]byte(lines[1]+"\n")))
+	require.NoError(t, source.Decode(a, []byte(lines[1]+"\n")))
 	require.Len(t, c.records, 3)
 	now = now.Add(2*time.Second - 1)
-	require.NoError(t, d.decode([]byte("busy\n")))
+	require.NoError(t, source.Decode(a, []byte("busy\n")))
 	require.Len(t, c.records, 3)
 	now = now.Add(1)
-	require.NoError(t, d.decode([]byte("busy\n")))
+	require.NoError(t, source.Decode(a, []byte("busy\n")))
 	require.Len(t, c.records, 4)
 }
 
@@ -314,7 +319,10 @@ func TestRunEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		r, w := io.Pipe()
 		done := make(chan error)
-		go func() { done <- newDecoder(&collector{}, LogOptions{}).Run(ctx, r, "log") }()
+		go func() {
+			_, err := new(collector).read(ctx, dumplog.NewSource(dumplog.Options{}, streamOf(r)), capture.Options{})
+			done <- err
+		}()
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 		require.NoError(t, w.Close())
@@ -322,12 +330,14 @@ func TestRunEnds(t *testing.T) {
 	t.Run("when the input fails", func(t *testing.T) {
 		r, w := io.Pipe()
 		w.CloseWithError(errDisk)
-		err := newDecoder(&collector{}, LogOptions{}).Run(context.Background(), r, "log")
+		_, err := new(collector).read(t.Context(), dumplog.NewSource(dumplog.Options{}, streamOf(r)), capture.Options{})
 		require.EqualError(t, err, "read log: disk full")
 	})
-	t.Run("when the handler fails", func(t *testing.T) {
-		d := newDecoder(&collector{fail: errDisk}, LogOptions{})
-		require.Equal(t, errDisk, d.Run(context.Background(), strings.NewReader(logOf(conversation(connA))), "log"))
+	t.Run("when the consumer fails", func(t *testing.T) {
+		input := streamOf(strings.NewReader(logOf(conversation(connA))))
+		c := collector{fail: errDisk}
+		_, err := c.read(t.Context(), dumplog.NewSource(dumplog.Options{}, input), capture.Options{})
+		require.Equal(t, errDisk, err)
 	})
 }
 
@@ -337,22 +347,21 @@ func TestAllocations(t *testing.T) {
 	dump := string(benchmarkDump(t))
 	for _, row := range []struct {
 		name   string
-		writer func(w *counter) Writer
+		writer func(w *counter) capture.Writer
 		least  int // bytes that are written
 	}{
-		{"json", func(w *counter) Writer { return NewJSONWriter(w) }, len(dump) / 2},
-		{"text", func(w *counter) Writer { return NewTextWriter(w, true) }, len(dump) * 2},
+		{"json", func(w *counter) capture.Writer { return capture.NewJSONWriter(w) }, len(dump) / 2},
+		{"text", func(w *counter) capture.Writer { return capture.NewTextWriter(w, true) }, len(dump) * 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := new(counter)
 			var faults failures
 			sink := row.writer(w)
-			d := NewDecoder(sink, LogOptions{})
 			allocations := testing.AllocsPerRun(1, func() {
 				w.n = 0
-				d.assembler = NewAssembler(sink, Options{Reporter: &faults})
-				require.NoError(t, d.Run(t.Context(), strings.NewReader(dump), "log"))
-				require.NoError(t, d.Finish())
+				source := dumplog.NewSource(dumplog.Options{}, streamOf(strings.NewReader(dump)))
+				_, err := capture.Read(t.Context(), sink, capture.Options{Reporter: &faults}, source)
+				require.NoError(t, err)
 			})
 			require.Less(t, allocations, 512.0, "for 4096 data records")
 			require.Greater(t, w.n, row.least)
@@ -369,7 +378,7 @@ func (c *counter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// FuzzDecode holds that no input makes the decoder panic, hold more than it may, or write what a terminal obeys.
+// FuzzDecode holds that no input makes the reading panic, or write what a terminal obeys.
 func FuzzDecode(f *testing.F) {
 	for _, line := range conversation(connA) {
 		f.Add([]byte(line+"\n"), uint8(7))
@@ -378,24 +387,22 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(logOf(conversation(connA))), uint8(1))
 	f.Add([]byte(dockerLine("stderr", `\"`)+dockerLine("stderr", "x\n")), uint8(9))
 	f.Add([]byte("[01a20600-4250-801e-ac34-64756d700000][80]1b 5b"), uint8(255))
-	limits := Limits{HeldRecords: 3, HeldBytes: 64, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
+	limits := capture.Limits{HeldRecords: 3, HeldBytes: 64, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
 	f.Fuzz(func(t *testing.T, input []byte, size uint8) {
 		var text, json strings.Builder
-		w := NewTextWriter(&text, false)
-		h := &checking{t: t, sinks: []Sink{w, NewJSONWriter(&json)}}
-		d := NewDecoder(h, LogOptions{
-			Options: Options{Limits: limits, Reporter: &h.faults},
-			Layotto: func(window record.UUID, port uint16, payload []byte, _ Place) error {
+		w := capture.NewTextWriter(&text, false)
+		var faults failures
+		options := dumplog.Options{
+			Layotto: func(window record.UUID, port uint16, payload []byte, _ capture.Place) error {
 				return w.WriteLayotto(window, port, payload)
 			},
-		})
-		h.assembler = d.assembler
-		require.NoError(t, d.Run(t.Context(), &pieces{text: string(input), size: int(size) + 1}, "log"))
-		require.NoError(t, d.Finish())
-		require.Zero(t, d.assembler.heldRecords)
-		require.Zero(t, d.assembler.heldBytes)
-		require.Zero(t, h.open, "every connection that began has its end")
-		for _, out := range []string{text.String(), json.String(), strings.Join(h.faults, "\n")} {
+		}
+		for _, sink := range []capture.Sink{w, capture.NewJSONWriter(&json)} {
+			source := dumplog.NewSource(options, streamOf(&pieces{text: string(input), size: int(size) + 1}))
+			_, err := capture.Read(t.Context(), sink, capture.Options{Limits: limits, Reporter: &faults}, source)
+			require.NoError(t, err)
+		}
+		for _, out := range []string{text.String(), json.String(), strings.Join(faults, "\n")} {
 			require.NotRegexp(t, `[^\n -~]`, out)
 		}
 	})
