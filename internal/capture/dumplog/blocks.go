@@ -4,7 +4,7 @@ import "io"
 
 const blockBytes = 256 << 10
 
-// blocks reads ahead, so that the decoder notices when the input has nothing for now.
+// blocks reads ahead, so that a Source notices when the input has nothing for now.
 type blocks struct {
 	full chan block
 	free chan []byte

@@ -38,7 +38,8 @@ type Source struct {
 	event   capture.Event
 	other   []byte // a line without a record
 	layotto uint64 // lines in Layotto's format
-	found   bool   // a record or a line in Layotto's format, damaged or whole
+	found   bool   // a whole record or a line in Layotto's format
+	damaged bool   // what was a record
 	corrupt bool   // an input could not be read to its end
 	look    Look
 }
@@ -80,14 +81,19 @@ func (s *Source) readInputs(ctx context.Context) error {
 	return nil
 }
 
-// Found reports whether there was anything that l4dump writes, whether or not the filter selects it.
+// Found reports whether there was anything whole that l4dump writes, whether or not the filter selects it.
 func (s *Source) Found() bool { return s.found }
 
 // Corrupt reports whether an input could not be read to its end.
 func (s *Source) Corrupt() bool { return s.corrupt }
 
 // Hint says what an input in which nothing was found looks like.
-func (s *Source) Hint() string { return s.look.Hint() }
+func (s *Source) Hint() string {
+	if s.damaged {
+		return "each one in the input is damaged"
+	}
+	return s.look.Hint()
+}
 
 // LayottoLines returns how many lines in Layotto's format were selected so far.
 func (s *Source) LayottoLines() uint64 { return s.layotto }
@@ -252,6 +258,6 @@ func (h *handler) Text(line []byte, _ capture.Place) error {
 
 // Fault implements Handler.
 func (h *handler) Fault(f Fault) {
-	h.found = true
+	h.damaged = true
 	h.assembler.InputFault(f)
 }

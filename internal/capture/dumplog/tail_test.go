@@ -17,7 +17,7 @@ import (
 // tailDeadline ends a Tail that waits for what does not come.
 const tailDeadline = 20 * time.Second
 
-// followed runs a Tail as the decoder does and sends what it reads, line by line; "next" stands before each file. It
+// followed runs a Tail as a Source does and sends what it reads, line by line; "next" stands before each file. It
 // closes lines when the Tail fails.
 func followed(t *testing.T, path string) (lines <-chan string, stop func()) {
 	ctx, cancel := context.WithTimeout(t.Context(), tailDeadline)
