@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +46,9 @@ func TestSidecar(t *testing.T) {
 		unwatched.waitForRecords(p)
 		p.waitForMetric("l4dump_off_usage_unknown", 0)
 		p.waitForLog("l4dump: the sidecar reports", 2)
+		kept := len(watched) + len(unwatched)
+		told := fmt.Sprintf("recorded   %d of %d connections, ", kept, kept+4)
+		waitFor(t, "the totals of all workers in the status", func() bool { return strings.Contains(overLoopback.ctl("status"), told) })
 		watched.finish(p)
 		unwatched.finish(p)
 		p.stop()

@@ -48,6 +48,22 @@ func TestMetricsDocument(t *testing.T) {
 	require.Equal(t, written, documented)
 }
 
+// TestLimitsDocument has a table name each limit's keys, as the status does.
+func TestLimitsDocument(t *testing.T) {
+	section, err := docs.Section("OPERATIONS.md", "### Limits")
+	require.NoError(t, err)
+	got, want := map[string][]string{}, map[string][]string{}
+	for _, cells := range docs.Rows(section) {
+		got[docs.Codes(cells[0])[0]] = docs.Codes(cells[1])
+	}
+	for reason := range strategy.Reasons {
+		if keys := reason.Key(); keys != "" {
+			want[reason.String()] = strings.Split(keys, ", ")
+		}
+	}
+	require.Equal(t, want, got)
+}
+
 // TestReasonsDocument has the rows of metrics by reason name the reasons that there are.
 func TestReasonsDocument(t *testing.T) {
 	section, err := docs.Section("OPERATIONS.md", "## Metrics")

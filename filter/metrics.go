@@ -2,6 +2,7 @@ package filter
 
 import (
 	"l4dump/internal/abi"
+	"l4dump/internal/poll"
 	"l4dump/strategy"
 )
 
@@ -105,6 +106,28 @@ func (v *vm) handIn(now int64) {
 			m.gauges.off[r].Set(asNumber(off[r]))
 		}
 	}
+}
+
+// totals returns what the whole process has counted, which the proxy adds up. Of other VMs, what they counted since their
+// last tick is missing.
+func (m *metrics) totals() *poll.Totals {
+	t := &poll.Totals{
+		ConnectionsSeen: m.total(&m.connectionsSeen), ConnectionsKept: m.total(&m.connectionsKept),
+		BytesSeen: m.total(&m.bytesSeen), BytesKept: m.total(&m.bytesKept),
+	}
+	for r := range t.BytesDropped {
+		t.BytesDropped[r] = m.total(&m.bytesDropped[r])
+	}
+	return t
+}
+
+func (m *metrics) total(pending *uint64) uint64 {
+	for _, c := range m.counters {
+		if c.pending == pending {
+			return c.metric.Value() + *pending
+		}
+	}
+	return *pending
 }
 
 // settle takes what the sink has lost from what is counted as kept. The proxy's counters cannot go back: what was given

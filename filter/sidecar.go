@@ -61,6 +61,7 @@ func (c *sidecar) poll(v *vm, s *strategy.Sidecar, now int64) {
 		{":authority", "localhost"},
 		{"accept", "application/json"},
 		{poll.ReportHeader, string(poll.AppendReports(nil, c.reports(v, now)))},
+		{poll.TotalsHeader, string(v.metrics.totals().Append(nil))},
 	}
 	err := abi.HTTPCall(c.cluster, headers, uint32(s.Timeout), func(bodySize int) {
 		c.askedUntil = 0

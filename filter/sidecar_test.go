@@ -44,10 +44,32 @@ func TestPollRequest(t *testing.T) {
 			{":authority", "localhost"},
 			{"accept", "application/json"},
 			{"l4dump-report", `[{"plugin":"recorder","guard":"sidecar","reason":"usage_unknown","strategy":{"switch":"ON","interval":3600,"duration":3599,"cpu_max_rate":80,"mem_max_rate":70},"soft":10}]`},
+			{"l4dump-totals", `{"connections":{"seen":0,"kept":0},"bytes":{"seen":0,"kept":0}}`},
 		},
 		Trailers: [][2]string{},
 		Body:     []byte{},
 	}, calls[0])
+}
+
+// TestTotals has another VM of the process count too: the proxy adds up. What this one has not given it yet is there.
+func TestTotals(t *testing.T) {
+	r := newRig(t, guarded)
+	id := r.connect()
+	r.downstream(id, "not yet")
+	r.Tick()
+	r.answer("200", state(10, 10, 0, "null"))
+	r.wait(second)
+	other, err := abi.DefineCounter("l4dump_bytes_seen_total")
+	require.NoError(t, err)
+	other.Add(1000)
+	r.downstream(r.connect(), "recorded")
+	r.done(id)
+	require.Equal(t, &poll.Totals{
+		ConnectionsSeen: 2, ConnectionsKept: 1, BytesSeen: 1015, BytesKept: 8,
+		BytesDropped: [strategy.Reasons]uint64{strategy.UsageUnknown: 7},
+	}, r.vm.metrics.totals())
+	r.Tick()
+	require.Equal(t, uint64(1015), r.vm.metrics.totals().BytesSeen, "given to the proxy, and once")
 }
 
 func TestFreshness(t *testing.T) {

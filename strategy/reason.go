@@ -51,6 +51,30 @@ var reasonNames = [Reasons]string{
 // String returns the reason's name, a word of lower-case letters and '_'.
 func (r Reason) String() string { return reasonNames[r] }
 
+// Key returns the configuration's key of the limit that r is about, or keys with ", " between: with a higher one less is
+// dropped. It is empty if r is no limit.
+func (r Reason) Key() string {
+	switch r {
+	case CPULimit:
+		return "strategy.cpu_max_rate"
+	case MemoryLimit:
+		return "strategy.mem_max_rate"
+	case ConnectionLimit:
+		return "capture.max_bytes_per_connection"
+	case BudgetBytes:
+		return "capture.max_bytes_per_second"
+	case BudgetLines:
+		return "capture.max_lines_per_second"
+	case OverBudget:
+		return BudgetBytes.Key() + ", " + BudgetLines.Key()
+	case Connections:
+		return "capture.max_connections"
+	case WindowConnections:
+		return "capture.max_connections_per_window"
+	}
+	return ""
+}
+
 // ReasonOf returns the reason with a name. ok is false if there is none.
 func ReasonOf(name string) (_ Reason, ok bool) {
 	for r, each := range reasonNames {

@@ -1,6 +1,7 @@
 package strategy
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -207,6 +208,31 @@ func TestReasons(t *testing.T) {
 		"connection_limit", "budget", "budget_bytes", "budget_lines", "max_connections", "max_connections_per_window", "unreadable", "queue", "sink",
 	}, names)
 	require.Equal(t, []string{"forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level"}, lasting)
+}
+
+// TestKeys has each limit name its keys, which a configuration may have.
+func TestKeys(t *testing.T) {
+	keys := map[Reason]string{}
+	for r := range Reasons {
+		if key := r.Key(); key != "" {
+			keys[r] = key
+		}
+	}
+	require.Equal(t, map[Reason]string{
+		CPULimit: "strategy.cpu_max_rate", MemoryLimit: "strategy.mem_max_rate",
+		ConnectionLimit: "capture.max_bytes_per_connection",
+		BudgetBytes:     "capture.max_bytes_per_second", BudgetLines: "capture.max_lines_per_second",
+		OverBudget:  "capture.max_bytes_per_second, capture.max_lines_per_second",
+		Connections: "capture.max_connections", WindowConnections: "capture.max_connections_per_window",
+	}, keys)
+	for _, names := range keys {
+		for path := range strings.SplitSeq(names, ", ") {
+			object, name, _ := strings.Cut(path, ".")
+			value := map[string]string{"strategy": "50", "capture": "50000"}[object]
+			_, err := Parse([]byte(`{"` + object + `":{"` + name + `":` + value + `}}`))
+			require.NoError(t, err)
+		}
+	}
 }
 
 func TestMilliseconds(t *testing.T) {

@@ -121,6 +121,9 @@ func (m Metric) Set(n uint64) {
 	}
 }
 
+// Value returns a counter's value.
+func (m Metric) Value() uint64 { return proxywasm.MetricCounter(m).Value() }
+
 // Now returns the time in nanoseconds since the Unix epoch.
 func Now() int64 { return time.Now().UnixNano() }
 

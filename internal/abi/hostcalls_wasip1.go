@@ -43,6 +43,9 @@ func proxyIncrementMetric(metric Metric, offset int64) uint32
 //go:wasmimport env proxy_record_metric
 func proxyRecordMetric(metric Metric, value uint64) uint32
 
+//go:wasmimport env proxy_get_metric
+func proxyGetMetric(metric Metric, value *uint64) uint32
+
 //go:wasmimport env proxy_get_current_time_nanoseconds
 func proxyGetCurrentTimeNanoseconds(now *uint64) uint32
 
@@ -195,6 +198,15 @@ func (m Metric) Add(n uint64) {
 
 // Set sets a gauge.
 func (m Metric) Set(n uint64) { proxyRecordMetric(m, n) }
+
+// Value returns the metric's value, to which all VMs of the process have added, 0 if the proxy does not know it.
+// Allocation-free.
+func (m Metric) Value() uint64 {
+	if proxyGetMetric(m, &returned.long) != 0 {
+		return 0
+	}
+	return returned.long
+}
 
 // Now returns the proxy's time in nanoseconds since the Unix epoch. Allocation-free.
 func Now() int64 {

@@ -186,6 +186,7 @@ func TestCtlStatus(t *testing.T) {
 		change func(o *sidecar.Options)
 		set    string
 		report string
+		totals string
 		args   []string
 		want   string // DIR stands for the folder
 	}{
@@ -248,6 +249,7 @@ func TestCtlStatus(t *testing.T) {
 		{
 			name: "all there is", set: `{"switch":"ON"}`,
 			report: `[{"plugin":"a\u001b[2Jb","reason":"recorded","strategy":{}}]`,
+			totals: `{"connections":{"seen":90,"kept":2},"bytes":{"seen":9000,"kept":500,"dropped":{"window_closed":8000,"budget_bytes":400,"cpu":100}}}`,
 			change: func(o *sidecar.Options) {
 				o.EnvoyAdmin = envoy.URL
 				o.StrategyFile = filepath.Join(o.Dir, "global.json")
@@ -260,6 +262,8 @@ func TestCtlStatus(t *testing.T) {
 				"global     ON, 1 s of every 30 s, under 80 % CPU and 70 % memory (by api at 2026-03-01T12:00:00Z, revision 1)\n" +
 				"file       DIR/global.json: refused: interval: want a whole number from 30 to 3600, got 1\n" +
 				"plugin     a?[2Jb: recorded; its own strategy: OFF, 1 s of every 30 s, under 80 % CPU and 70 % memory; it says recorded, 0s ago\n" +
+				"recorded   2 of 90 connections, 500 of 9000 bytes since the proxy started\n" +
+				"limited    most by budget_bytes, which dropped 400 bytes: raise capture.max_bytes_per_second\n" +
 				"envoy      l4dump_bytes_kept_total 12\n           l4dump_lines_total 3\n" +
 				"dumps      0 bytes in DIR\n",
 		},
@@ -271,7 +275,7 @@ func TestCtlStatus(t *testing.T) {
 				require.Equal(t, 0, code, stderr)
 			}
 			if row.report != "" {
-				pollSidecar(t, address, row.report)
+				pollSidecar(t, address, row.report, row.totals)
 			}
 			code, stdout, stderr := runCommand("", append([]string{"ctl", "--address", address, "status"}, row.args...)...)
 			require.Equal(t, []any{0, strings.ReplaceAll(row.want, "DIR", dir), ""}, []any{code, stdout, stderr})
@@ -282,7 +286,7 @@ func TestCtlStatus(t *testing.T) {
 func TestCtlOffNamesWhoDoesNotObey(t *testing.T) {
 	address, _ := startSidecar(t, nil)
 	pollSidecar(t, address, `[{"plugin":"a","reason":"recorded"},{"plugin":"b","guard":"off","reason":"recorded"},`+
-		`{"plugin":"c","guard":"other","reason":"switch_off"},{"plugin":"","guard":"off","reason":"recorded"}]`)
+		`{"plugin":"c","guard":"other","reason":"switch_off"},{"plugin":"","guard":"off","reason":"recorded"}]`, "")
 	code, _, stderr := runCommand("", "ctl", "--address", address, "off")
 	require.Zero(t, code)
 	require.Equal(t, "l4dump: plugin (without a name) does not obey this sidecar: its resource_guard is \"off\"\n"+
@@ -290,14 +294,17 @@ func TestCtlOffNamesWhoDoesNotObey(t *testing.T) {
 		"l4dump: plugin c does not obey this sidecar: it obeys another sidecar\n", stderr)
 }
 
-// pollSidecar sends a plugin's report.
-func pollSidecar(t *testing.T, address, report string) {
+// pollSidecar sends a plugin's report, and totals unless they are empty.
+func pollSidecar(t *testing.T, address, report, totals string) {
 	t.Helper()
 	path := strings.TrimPrefix(address, "unix://")
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: unixDialer(path)}
 	req, err := http.NewRequest(http.MethodGet, "http://localhost"+poll.StatePath, nil)
 	require.NoError(t, err)
 	req.Header.Set(poll.ReportHeader, report)
+	if totals != "" {
+		req.Header.Set(poll.TotalsHeader, totals)
+	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())

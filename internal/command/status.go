@@ -100,11 +100,28 @@ func writeStatus(w io.Writer, s sidecar.Status, color bool) error {
 	for _, p := range s.Plugins {
 		row("plugin", "%s", pluginText(p))
 	}
+	if total := s.Totals; total != nil {
+		row("recorded", "%d of %d connections, %d of %d bytes since the proxy started",
+			total.ConnectionsKept, total.ConnectionsSeen, total.BytesKept, total.BytesSeen)
+		if reason, key := worstLimit(total); key != "" {
+			row("limited", "most by %s, which dropped %d bytes: raise %s", reason, total.BytesDropped[reason], key)
+		}
+	}
 	if s.Envoy != nil {
 		row("envoy", "%s", envoyText(*s.Envoy))
 	}
 	row("dumps", "%s", dumpsText(s.Files))
 	return t.Flush()
+}
+
+// worstLimit returns the limit that dropped most, and the keys of the configuration that raise it; none if no limit did.
+func worstLimit(t *sidecar.Totals) (worst strategy.Reason, keys string) {
+	for r := range strategy.Reasons {
+		if r.Key() != "" && t.BytesDropped[r] > t.BytesDropped[worst] {
+			worst = r
+		}
+	}
+	return worst, strings.ReplaceAll(worst.Key(), ", ", " or ")
 }
 
 // governed reports whether the sidecar that was asked governs a plugin.

@@ -2,6 +2,7 @@
 //
 //	GET /v1/state
 //	l4dump-report: [{"plugin":"l4dump","guard":"sidecar","reason":"recorded","strategy":{"switch":"ON","interval":30,…}}]
+//	l4dump-totals: {"connections":{"seen":90,"kept":2},"bytes":{"seen":7000,"kept":500,"dropped":{"window_closed":6500}}}
 //
 // and the sidecar answers with
 //
@@ -24,6 +25,7 @@ import (
 const (
 	StatePath    = "/v1/state"
 	ReportHeader = "l4dump-report"
+	TotalsHeader = "l4dump-totals"
 )
 
 // StateVersion is the version of the sidecar's answer.

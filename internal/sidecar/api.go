@@ -140,7 +140,7 @@ func answer(w http.ResponseWriter, body any) {
 // getState is the plugin's poll.
 func (s *Server) getState(w http.ResponseWriter, r *http.Request) {
 	if text := r.Header.Get(poll.ReportHeader); text != "" {
-		s.takeReport(text)
+		s.takeReport(text, r.Header.Get(poll.TotalsHeader))
 	}
 	v := s.view()
 	tag, err := v.etag()
@@ -158,8 +158,15 @@ func (s *Server) getState(w http.ResponseWriter, r *http.Request) {
 
 // takeReport remembers what the plugin tells, as far as it can be read. What cannot is counted, and the plugin has its
 // answer anyway: the report may be of another version.
-func (s *Server) takeReport(text string) {
+func (s *Server) takeReport(text, totals string) {
 	list, err := readReport(text)
+	if totals != "" {
+		if read, e := readTotals(totals); e != nil {
+			err = errors.Join(err, e)
+		} else {
+			s.reports.putTotals(s.options.Now(), read)
+		}
+	}
 	if !s.reports.put(s.options.Now(), list) {
 		err = fmt.Errorf("remember reports: want at most %d in all", maxReports)
 	}
@@ -178,6 +185,17 @@ func readReport(text string) ([]poll.Report, error) {
 		return list, fmt.Errorf("parse report: %w", err)
 	}
 	return list, nil
+}
+
+func readTotals(text string) (poll.Totals, error) {
+	if len(text) > poll.MaxTotalsBytes {
+		return poll.Totals{}, fmt.Errorf("parse totals: want at most %d bytes, got %d", poll.MaxTotalsBytes, len(text))
+	}
+	totals, err := poll.ParseTotals([]byte(text))
+	if err != nil {
+		return totals, fmt.Errorf("parse totals: %w", err)
+	}
+	return totals, nil
 }
 
 func (s *Server) getGlobal(w http.ResponseWriter, _ *http.Request) {
@@ -291,7 +309,7 @@ func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) {
 	status := Status{
 		Version: poll.StateVersion, Time: v.now.UTC().Round(0), Recording: v.anyRecords(), Reason: v.reason.String(),
 		Why: explain(v), Warnings: s.warnings(v), Usage: v.usage.message(v.now), Strategy: Strategy(v.strategy), Window: v.message(),
-		Global: v.globalMessage(), Plugins: v.pluginMessages(), Files: FilesStatus{Dir: s.options.Dir},
+		Global: v.globalMessage(), Plugins: v.pluginMessages(), Totals: s.reports.freshTotals(v.now), Files: FilesStatus{Dir: s.options.Dir},
 	}
 	if s.file != nil {
 		file := s.file.get()

@@ -20,8 +20,10 @@ const maxReports = 256
 type reports struct {
 	staleAfter time.Duration
 
-	mu     sync.Mutex
-	byName map[string]polled
+	mu       sync.Mutex
+	byName   map[string]polled
+	totals   poll.Totals
+	totalsAt time.Time
 }
 
 // polled are the reports of one name in one poll: several listeners can have a plugin of the same name.
@@ -54,6 +56,24 @@ func (r *reports) put(now time.Time, list []poll.Report) bool {
 		r.byName[name] = polled{at: now, reports: list}
 	}
 	return true
+}
+
+// putTotals remembers the totals of the process, which each of its polls has.
+func (r *reports) putTotals(now time.Time, t poll.Totals) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.totals, r.totalsAt = t, now
+}
+
+// freshTotals returns the totals that came last, or nil if none have come or they are stale.
+func (r *reports) freshTotals(now time.Time) *Totals {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.totalsAt.IsZero() || now.Sub(r.totalsAt) > r.staleAfter {
+		return nil
+	}
+	t := Totals(r.totals)
+	return &t
 }
 
 // report is a report with its age.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"l4dump/internal/fault"
+	"l4dump/internal/poll"
 	"l4dump/strategy"
 )
 
@@ -35,6 +36,22 @@ type State struct {
 	Recording bool      `json:"recording"` // a window is open and nothing is in the way
 	Reason    string    `json:"reason"`    // why not, or "recorded": a strategy.Reason
 	Window    Window    `json:"window"`
+}
+
+// Totals is what the plugins of a proxy have seen and recorded since it started, in the form of poll.Totals.
+type Totals poll.Totals
+
+// MarshalJSON leaves out the reasons that dropped nothing.
+func (t Totals) MarshalJSON() ([]byte, error) { return (*poll.Totals)(&t).Append(nil), nil }
+
+// UnmarshalJSON reads them; the error is a fault.Faults.
+func (t *Totals) UnmarshalJSON(text []byte) error {
+	read, err := poll.ParseTotals(text)
+	if err != nil {
+		return err
+	}
+	*t = Totals(read)
+	return nil
 }
 
 // Usage is a reading of CPU and memory.
@@ -98,6 +115,7 @@ type Status struct {
 	Global       Global              `json:"global"`
 	StrategyFile *StrategyFileStatus `json:"strategy_file,omitempty"` // if one is watched
 	Plugins      []PluginStatus      `json:"plugins"`                 // that polled lately
+	Totals       *Totals             `json:"totals,omitempty"`        // if a plugin polled lately
 	Envoy        *EnvoyStatus        `json:"envoy,omitempty"`         // if its admin address is known
 	Files        FilesStatus         `json:"files"`
 }

@@ -394,6 +394,32 @@ func TestShedding(t *testing.T) {
 	}
 }
 
+// TestTotals has the status say what the plugins counted, as long as the poll that told it is not stale.
+func TestTotals(t *testing.T) {
+	const totals = `{"connections":{"seen":90,"kept":2},"bytes":{"seen":7010,"kept":500,"dropped":{"window_closed":6500,"budget_bytes":10}}}`
+	c := start(t, nil)
+	got := func() *Totals { return into[Status](t, http.StatusOK, c.do(http.MethodGet, statusPath, "")).Totals }
+	require.Nil(t, got(), "no plugin has polled")
+	send := func(totals string) {
+		c.do(http.MethodGet, statePath, "", poll.ReportHeader, "[]", poll.TotalsHeader, totals)
+	}
+	send(totals)
+	want := &Totals{ConnectionsSeen: 90, ConnectionsKept: 2, BytesSeen: 7010, BytesKept: 500}
+	want.BytesDropped[strategy.WindowClosed], want.BytesDropped[strategy.BudgetBytes] = 6500, 10
+	require.Equal(t, want, got())
+	require.Contains(t, c.do(http.MethodGet, statusPath, "").body, `"totals":`+totals)
+
+	for i, bad := range []string{`{"bytes":{"seen":-1}}`, "{" + strings.Repeat(" ", poll.MaxTotalsBytes-1) + "}"} {
+		send(bad)
+		require.Equal(t, want, got(), "the last good ones stay")
+		require.Contains(t, c.do(http.MethodGet, metricsPath, "").body, fmt.Sprintf("l4dump_sidecar_reports_refused_total %d", i+1))
+	}
+	c.clock.set(epoch.Add(15 * time.Second))
+	require.NotNil(t, got())
+	c.clock.set(epoch.Add(15*time.Second + 1))
+	require.Nil(t, got())
+}
+
 // TestUngoverned has plugins that the sidecar does not govern: what it says of itself is of the others, and what it says
 // of them is so.
 func TestUngoverned(t *testing.T) {
