@@ -19,14 +19,19 @@ const MaxOpenBytes = MaxDataOverhead + 2*MaxAddressBytes + MaxSNIBytes + MaxPeer
 // extended slice. Allocation-free if dst has room for MaxDataOverhead + 2·len(payload) more bytes.
 func AppendData(dst []byte, h *Header, d Direction, offset uint64, payload []byte) []byte {
 	start := len(dst)
-	dst = appendHeader(dst, h, KindData)
-	dst = appendPosition(dst, h, d, offset)
-	dst = append(dst, " length="...)
-	dst = appendUint(dst, uint64(len(payload)))
-	dst = append(dst, " data="...)
+	dst = appendDataHead(dst, h, d, offset, len(payload))
 	text := dst[start:]
 	dst = appendHex(dst, payload)
 	return appendSum(dst, text, payload)
+}
+
+// appendDataHead appends a data record up to the hex digits.
+func appendDataHead(dst []byte, h *Header, d Direction, offset uint64, length int) []byte {
+	dst = appendHeader(dst, h, KindData)
+	dst = appendPosition(dst, h, d, offset)
+	dst = append(dst, " length="...)
+	dst = appendUint(dst, uint64(length))
+	return append(dst, " data="...)
 }
 
 // AppendOpen appends an open record and returns the extended slice. Texts are escaped (see appendText).

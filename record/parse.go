@@ -86,7 +86,11 @@ func (s *scanner) record(buf []byte) (Record, error) {
 		s.literal(" data=")
 		head := sumOf()
 		sumOf = func() []byte { return head }
-		payload = s.unhex(buf, int(length))
+		if s.detached {
+			payload = s.attach(int(length))
+		} else {
+			payload = s.unhex(buf, int(length))
+		}
 		r.Payload = payload
 	case KindEnd:
 		s.position(&r)
@@ -131,6 +135,9 @@ type scanner struct {
 	marked bool // the mark has been read
 	ran    bool // the text ran out in the midst of a word or of the payload
 	err    error
+
+	detached bool   // a data record has no hex digits: it is about payload
+	payload  []byte // of a detached record
 }
 
 // fail notes the first fault: a record whose end is missing is cut, another is malformed.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 
 	"l4dump/internal/capture"
 	"l4dump/internal/capture/dumplog"
+	"l4dump/internal/capture/pcapng"
 	"l4dump/record"
 )
 
@@ -25,6 +27,7 @@ const (
 	formatText = "text"
 	formatJSON = "json"
 	formatRaw  = "raw"
+	formatPCAP = "pcapng"
 )
 
 // followLossTimeout is how long a followed log may take to bring a record after one that follows it.
@@ -52,7 +55,9 @@ func newDecodeCommand() *cobra.Command {
 		Use:   "decode [FILE...|-]",
 		Short: "Read a dump out of a log",
 		Long: `decode finds the records of l4dump in logs, puts each connection's records into order, and
-writes them as text, as JSON or as one file for each direction of a connection.
+writes them as text, as JSON, as one file for each direction of a connection, or as a packet
+capture (pcapng) that Wireshark reads: with a handshake, sequence numbers and acknowledgments that
+are made up around what was recorded, and what TCP cannot show in comments.
 
 It finds them in whatever a log has been through: the files of Kubernetes (CRI) and Docker, whose
 long lines it joins; JSON of any nesting; the exports of collectors and log stores, newest first
@@ -70,7 +75,10 @@ records or 32 MiB of payload.`,
   l4dump decode --format json --conn 9f0c6a1be3d2a417-2a envoy.log
 
   # both directions of every connection, byte for byte; fail if anything is missing
-  l4dump decode --format raw --out streams --strict envoy.log.1 envoy.log`,
+  l4dump decode --format raw --out streams --strict envoy.log.1 envoy.log
+
+  # what a proxy records, in Wireshark, as it comes
+  kubectl logs -f deploy/web -c istio-proxy | l4dump decode -f --format pcapng | wireshark -k -i -`,
 		Args: usageArgs(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -85,9 +93,9 @@ records or 32 MiB of payload.`,
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&flags.follow, "follow", "f", false, "continue when the log grows; survives its rotation")
-	f.StringVar(&flags.format, "format", formatText, "what to write: text, json or raw")
-	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream")
-	f.BoolVar(&flags.force, "force", false, "remove what an earlier run wrote to --out")
+	f.StringVar(&flags.format, "format", formatText, "what to write: text, json, raw or pcapng")
+	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng, else standard output")
+	f.BoolVar(&flags.force, "force", false, "replace what an earlier run wrote to --out")
 	f.StringSliceVar(&flags.conns, "conn", nil, "only this connection (repeatable)")
 	f.StringSliceVar(&flags.ports, "port", nil, "only connections to this port (repeatable)")
 	f.StringSliceVar(&flags.windows, "window", nil, "only records of this window (repeatable)")
@@ -99,11 +107,8 @@ records or 32 MiB of payload.`,
 			panic(err) // the flag is not defined above
 		}
 	}
-	complete("format", formatText, formatJSON, formatRaw)
+	complete("format", formatText, formatJSON, formatRaw, formatPCAP)
 	complete("color", colorAuto, colorAlways, colorNever)
-	if err := cmd.MarkFlagDirname("out"); err != nil {
-		panic(err) // the flag is not defined above
-	}
 	return cmd
 }
 
@@ -112,19 +117,20 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 	var filter capture.Filter
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	if !slices.Contains([]string{formatText, formatJSON, formatRaw}, f.format) {
-		fault("--format is %q; wanted text, json or raw", f.format)
+	if !slices.Contains([]string{formatText, formatJSON, formatRaw, formatPCAP}, f.format) {
+		fault("--format is %q; wanted text, json, raw or pcapng", f.format)
 	}
 	if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, f.color) {
 		fault("--color is %q; wanted auto, always or never", f.color)
 	}
+	toFiles := f.format == formatRaw || f.format == formatPCAP
 	switch {
 	case f.format == formatRaw && f.out == "":
 		fault("--format raw needs --out DIR")
-	case f.format != formatRaw && f.out != "":
-		fault("--out belongs to --format raw")
-	case f.format != formatRaw && f.force:
-		fault("--force belongs to --format raw")
+	case !toFiles && f.out != "":
+		fault("--out belongs to --format raw or pcapng")
+	case !toFiles && f.force:
+		fault("--force belongs to --format raw or pcapng")
 	}
 	if f.follow && len(args) > 1 {
 		fault("--follow takes one FILE, not %d", len(args))
@@ -168,7 +174,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 		return err
 	}
 	p := &printer{stderr: stderr}
-	if total > 0 && !flags.follow && isTerminal(stderr) && (flags.format == formatRaw || !isTerminal(stdout)) {
+	if total > 0 && !flags.follow && isTerminal(stderr) && (flags.out != "" || !isTerminal(stdout)) {
 		p.bar = newProgressBar(stderr, total)
 	}
 	options := capture.Options{Filter: filter, Reporter: p}
@@ -234,8 +240,32 @@ func newWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
 			return nil, fmt.Errorf("%w; name another one, or replace an earlier run's files with --force", err)
 		}
 		return w, err
+	case formatPCAP:
+		return newPacketWriter(stdout, flags)
 	}
 	return capture.NewTextWriter(stdout, wantsColor(flags.color, stdout)), nil
+}
+
+// newPacketWriter returns a Writer to --out, else to standard output, unless that is a terminal.
+func newPacketWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
+	if flags.out == "" {
+		if isTerminal(stdout) {
+			return nil, errors.New("standard output is a terminal; name a file with --out, or lead --format pcapng to one")
+		}
+		return pcapng.NewWriter(stdout, nil), nil
+	}
+	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if flags.force {
+		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	}
+	file, err := os.OpenFile(flags.out, mode, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%w; name another one, or replace it with --force", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pcapng.NewWriter(file, file.Close), nil
 }
 
 func newProgressBar(stderr io.Writer, total int64) *progressbar.ProgressBar {
