@@ -85,6 +85,19 @@ build/envoy/%/bin/envoy:
 	test -x $@
 	@touch $@
 
+# What tests run besides: the packages of Debian, or of a distribution that is made from it.
+DEBIAN := tshark tcpdump
+
+.PHONY: debian
+debian: ## install the programs that tests hold the output to (tshark, tcpdump), by apt-get
+	@if dpkg-query -W $(DEBIAN) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "$(DEBIAN): not installed: that takes root and apt-get; the tests say what they skip" >&2; \
+		[ "$(CI)" != true ]; \
+	else \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEBIAN) >/dev/null; \
+	fi
+
 .PHONY: check
 check: build ## formatting, vet, linters, tidy modules, and builds for every platform
 	@files=$$($(GOFUMPT) -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run make format: $$files" >&2; exit 1; fi

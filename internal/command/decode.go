@@ -94,7 +94,7 @@ records or 32 MiB of payload.`,
 	f := cmd.Flags()
 	f.BoolVarP(&flags.follow, "follow", "f", false, "continue when the log grows; survives its rotation")
 	f.StringVar(&flags.format, "format", formatText, "what to write: text, json, raw or pcapng")
-	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng, else standard output")
+	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng")
 	f.BoolVar(&flags.force, "force", false, "replace what an earlier run wrote to --out")
 	f.StringSliceVar(&flags.conns, "conn", nil, "only this connection (repeatable)")
 	f.StringSliceVar(&flags.ports, "port", nil, "only connections to this port (repeatable)")

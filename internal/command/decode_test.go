@@ -202,19 +202,28 @@ func TestDecode(t *testing.T) {
 			1, "",
 			"l4dump: prepare used: directory is not empty; name another one, or replace an earlier run's files with --force\n",
 		},
+		{"pcapng", "", []string{"--format", "pcapng", "--out", "dump.pcapng", "whole.log"}, 0, "", dumpSummary},
+		{
+			"pcapng again", "",
+			[]string{"--format", "pcapng", "--out", "dump.pcapng", "whole.log"},
+			1, "",
+			"l4dump: open dump.pcapng: file exists; name another one, or replace it with --force\n",
+		},
+		{"pcapng again with force", "", []string{"--format", "pcapng", "--out", "dump.pcapng", "--force", "whole.log"}, 0, "", dumpSummary},
+		{"pcapng, no such directory", "", []string{"--format", "pcapng", "--out", "no/dump.pcapng", "whole.log"}, 1, "", "l4dump: open no/dump.pcapng: no such file or directory\n"},
 		{"missing file", "", []string{"whole.log", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
 		{"missing file, followed", "", []string{"-f", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
 		{"directory", "", []string{"used"}, 1, "", "l4dump: read used: want a file, it is a directory\n"},
 		{"unknown flag", "", []string{"--nope"}, 2, "", "l4dump: unknown flag: --nope\n" + hint},
 		{"raw without a directory", "", []string{"--format", "raw"}, 2, "", "l4dump: --format raw needs --out DIR\n" + hint},
-		{"directory without raw", "", []string{"--out", "raw"}, 2, "", "l4dump: --out belongs to --format raw\n" + hint},
-		{"force without raw", "", []string{"--force"}, 2, "", "l4dump: --force belongs to --format raw\n" + hint},
+		{"directory without raw", "", []string{"--out", "raw"}, 2, "", "l4dump: --out belongs to --format raw or pcapng\n" + hint},
+		{"force without raw", "", []string{"--force"}, 2, "", "l4dump: --force belongs to --format raw or pcapng\n" + hint},
 		{"follow two files", "", []string{"-f", "a", "b"}, 2, "", "l4dump: --follow takes one FILE, not 2\n" + hint},
 		{
 			"every fault of the flags", "",
 			[]string{"--format", "xml", "--color", "red", "--conn", "1", "--port", "65536", "--port", "x", "--window", "w"},
 			2, "",
-			`l4dump: --format is "xml"; wanted text, json or raw
+			`l4dump: --format is "xml"; wanted text, json, raw or pcapng
         --color is "red"; wanted auto, always or never
         --conn is "1"; wanted an identifier like 9f0c6a1be3d2a417-2a
         --port is "65536"; wanted 0 to 65535
@@ -278,7 +287,7 @@ func TestDecodeCompletion(t *testing.T) {
 		flag string
 		want string
 	}{
-		{"--format", "text\njson\nraw\n:4\n"},
+		{"--format", "text\njson\nraw\npcapng\n:4\n"},
 		{"--color", "auto\nalways\nnever\n:4\n"},
 	} {
 		var stdout, stderr bytes.Buffer

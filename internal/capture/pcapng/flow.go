@@ -228,7 +228,7 @@ func (f *flow) closeBy(e *capture.Event) error {
 	switch by := e.Close.By; {
 	case by == capture.Upstream.String():
 		first = capture.Upstream
-	case by != capture.Downstream.String() && !(f.peers[0].fin && f.peers[1].fin):
+	case by != capture.Downstream.String() && (!f.peers[0].fin || !f.peers[1].fin):
 		return f.reset(e.Close, text)
 	}
 	for _, d := range []capture.Direction{first, 1 - first} {
