@@ -242,7 +242,7 @@ func TestVMStartsOnce(t *testing.T) {
 	require.Equal(t, uint64(testVM), r.vm.id)
 }
 
-// TestRollback has a configuration come back while a connection still had it: the proxy then goes on with its root
+// TestRollback has a configuration come back while a connection still had it: the proxy then continues with its root
 // context, without configuring it again.
 func TestRollback(t *testing.T) {
 	r := newRig(t, on(``, ``))
@@ -273,7 +273,7 @@ func TestGaugesOfSeveral(t *testing.T) {
 
 	t.Run("none is left", func(t *testing.T) {
 		require.True(t, r.FinishVM())
-		require.Equal(t, uint64(1), r.gauge("window_open"), "as it was: other VMs go on")
+		require.Equal(t, uint64(1), r.gauge("window_open"), "as it was: other VMs continue")
 	})
 }
 

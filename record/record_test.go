@@ -157,9 +157,9 @@ func TestParseFaults(t *testing.T) {
 		{"field missing before the checksum", data(" data=68656c6c6f00ff", ""), ErrMalformed},
 		{"window changed", data("[01935651", "[0193565x"), ErrMalformed},
 		{"cut before another record", rows[2].text[:120] + rows[2].text, ErrCut},
-		{"cut behind the mark before another record", rows[2].text[:50] + rows[2].text, ErrCut},
+		{"cut after the mark before another record", rows[2].text[:50] + rows[2].text, ErrCut},
 		{"checksum at the longest record's end", endingAt(maxRecordBytes), ErrMalformed},
-		{"checksum behind the longest record's end", endingAt(maxRecordBytes + 1), ErrCut},
+		{"checksum after the longest record's end", endingAt(maxRecordBytes + 1), ErrCut},
 		{"key in another order", data("direction=upstream offset=4096", "offset=4096 direction=upstream"), ErrMalformed},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestParseConnID(t *testing.T) {
 		{"VM of 17 digits", "09f0c6a1be3d2a417-2a", ConnID{}, false},
 		{"number with a leading zero", "9f0c6a1be3d2a417-02a", ConnID{}, false},
 		{"upper case", "9f0c6a1be3d2a417-2A", ConnID{}, false},
-		{"something behind it", "9f0c6a1be3d2a417-2a ", ConnID{}, false},
+		{"something after it", "9f0c6a1be3d2a417-2a ", ConnID{}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got, ok := ParseConnID(row.text)
@@ -321,8 +321,8 @@ func TestParseLayotto(t *testing.T) {
 	}{
 		{"one byte", "[" + v8 + "][80]0a", 0, "\n", 80},
 		{"several", "[" + v8 + "][8080]68 65 6c", 0, "hel", 8080},
-		{"behind text", "x][: [" + v8 + "][80]68", 5, "h", 80},
-		{"behind text that resembles it", "[" + v8 + "][80] [" + v8 + "][80]68", 43, "h", 80},
+		{"after text", "x][: [" + v8 + "][80]68", 5, "h", 80},
+		{"after text that resembles it", "[" + v8 + "][80] [" + v8 + "][80]68", 43, "h", 80},
 		{"before a tab", "[" + v8 + "][80]68 65\tthread=1", 0, "he", 80},
 		{"before a quote", "[" + v8 + `][80]68 65","thread":"1"`, 0, "he", 80},
 		{"before an escaped character", "[" + v8 + `][80]68 65\tthread=1`, 0, "he", 80},

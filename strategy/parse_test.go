@@ -226,7 +226,7 @@ func TestFaults(t *testing.T) {
 		{"no JSON", `strategy: ON`, `want valid JSON, but at byte 0: an unexpected 's', want a value`},
 		{"cut", `{"strategy":{"interval":5,`, `strategy.interval: want a whole number from 30 to 3600, got 5; want valid JSON, but at byte 26: it ends too early, want '"'`},
 		{"a trailing comma", `{"output":{},}`, `want valid JSON, but at byte 13: an unexpected '}', want '"'`},
-		{"more behind it", `{} {}`, `want valid JSON, but at byte 3: an unexpected '{', want nothing after the object`},
+		{"more after it", `{} {}`, `want valid JSON, but at byte 3: an unexpected '{', want nothing after the object`},
 		{"too long", strings.Repeat(" ", MaxConfigBytes-1) + "{}", `want at most 65536 bytes, got 65537`},
 		{"nested too deep", `{"x":` + strings.Repeat("[", 66) + strings.Repeat("]", 66) + `}`, `want valid JSON, but at byte 70: it is nested too deep`},
 	} {

@@ -100,7 +100,7 @@ func TestModule(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			filter, l := start(t, module, row.pollFails)
 			stream := connect(t, filter)
-			large := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB, as much as a proxy hands out at a time
+			large := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB, as much as a proxy gives at a time
 			require.Equal(t, host.Continue, stream.DownstreamData([]byte("hello"), false))
 			require.Equal(t, host.Continue, stream.UpstreamData(large, false))
 			require.Equal(t, host.Continue, stream.DownstreamData(nil, true))

@@ -256,7 +256,7 @@ func insert(lines []string, at int, more ...string) []string {
 	return slices.Insert(slices.Clone(lines), at, more...)
 }
 
-// TestReorderBounds has a record wait for one that comes behind just as many others as may be held, and one more.
+// TestReorderBounds has a record wait for one that comes after just as many others as may be held, and one more.
 func TestReorderBounds(t *testing.T) {
 	r := newRecorder(connA)
 	log := []string{r.open()}
@@ -298,7 +298,7 @@ func TestReorderBounds(t *testing.T) {
 		})
 	}
 
-	t.Run("the connection that waits longest goes on", func(t *testing.T) {
+	t.Run("the connection that waits longest continues", func(t *testing.T) {
 		a, b := conversation(connA), conversation(connB)
 		log := []string{a[0], b[0], a[2], b[2], b[3], a[1], b[1], b[4], b[5], a[3], a[4], a[5]}
 		got, _ := assemble(t, Options{Limits: Limits{HeldRecords: 2}}, log)
@@ -392,7 +392,7 @@ func TestLedger(t *testing.T) {
 			require.Len(t, got.records, 4)
 		})
 	}
-	t.Run("end behind what was recorded", func(t *testing.T) {
+	t.Run("end after what was recorded", func(t *testing.T) {
 		r := newRecorder(connA)
 		log := []string{r.open(), r.data(record.Downstream, "12345")}
 		r.offsets[0]++

@@ -340,7 +340,7 @@ func TestDecodeFollow(t *testing.T) {
 	stderr.waitFor(t, dumpSummary)
 }
 
-// TestDecodeInterrupted ends a decoding whose input goes on.
+// TestDecodeInterrupted ends a decoding whose input continues.
 func TestDecodeInterrupted(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt)

@@ -117,7 +117,7 @@ func TestUpdateReusesVMs(t *testing.T) {
 	lines := te.log.take()
 	require.Equal(t, []string{
 		`1 root vm: context_create 3 0`, `1 root vm: vm_start 3 0 ""`, `1 root vm: configure 3 9`, `1 root vm: new`, `1 root vm: = log 2 new: 0`,
-	}, lines[len(lines)-5:], "the worker's VM goes on counting context ids")
+	}, lines[len(lines)-5:], "the worker's VM continues counting context ids")
 	old.Release()
 	require.Equal(t, []string{`0 root vm: done 1`, `0 root vm: delete 1`}, te.log.take(),
 		"the main thread has no stream to wait for")
@@ -220,7 +220,7 @@ func TestTicks(t *testing.T) {
 			"0 root vm: tick 1", "1 root vm: tick 1", "2 root vm: tick 1",
 		}, te.log.take())
 
-		// An update: the old root goes on ticking where it has a stream.
+		// An update: the old root continues to tick while it has a stream.
 		s := newTestStream(t, f)
 		te.filter(t, "set_tick_period 1000")
 		f.Release()

@@ -168,7 +168,7 @@ func TestPluginFails(t *testing.T) {
 	tests := []struct {
 		name       string
 		config     object
-		live, next bool // whether connections go on
+		live, next bool // whether connections continue
 	}{
 		{"fail closed", object{}, false, false},
 		{"fail open", object{"failure_policy": "FAIL_OPEN"}, false, true},

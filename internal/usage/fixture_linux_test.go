@@ -86,7 +86,7 @@ func (f *fixture) move(from, to string) {
 	}
 }
 
-// next goes on to the second sample.
+// next continues with the second sample.
 func (f *fixture) next() {
 	f.t.Helper()
 	f.now = f.now.Add(time.Second)

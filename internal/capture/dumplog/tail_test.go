@@ -90,7 +90,7 @@ func TestTail(t *testing.T) {
 	appendTo(t, path, "ree\n")
 	expect("three")
 
-	// Renamed: the writer goes on in the old file until there is a new one.
+	// Renamed: the writer continues in the old file until there is a new one.
 	require.NoError(t, os.Rename(path, path+".1"))
 	appendTo(t, path+".1", "four\n")
 	expect("four")
@@ -175,7 +175,7 @@ func TestTailWithoutPolling(t *testing.T) {
 			require.NoError(t, os.Truncate(path, 0))
 			appendTo(t, path, "1\n")
 		}, "1"},
-		{"the file behind a link grows", func(t *testing.T, path string) { appendTo(t, path+".target", "more\n") }, "more"},
+		{"the file that a link leads to grows", func(t *testing.T, path string) { appendTo(t, path+".target", "more\n") }, "more"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log")
