@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,5 +174,40 @@ func TestRationale(t *testing.T) {
 		for _, match := range name.FindAllStringSubmatch(entry, -1) {
 			require.True(t, tests[match[1]], "%s: %s is no test", title, match[1])
 		}
+	}
+}
+
+// TestReasons has the documents name each reason, and CONFIGURATION in the order in which they are given.
+func TestReasons(t *testing.T) {
+	var want []string
+	for reason := strategy.Recorded + 1; reason < strategy.Reasons; reason++ {
+		want = append(want, reason.String())
+	}
+	between := func(name, from, to string) []string {
+		text, err := docs.Read(name)
+		require.NoError(t, err)
+		_, rest, found := strings.Cut(text, from)
+		require.True(t, found, name)
+		part, _, found := strings.Cut(rest, to)
+		require.True(t, found, name)
+		return slices.DeleteFunc(docs.Codes(part), func(code string) bool { return strings.Contains(code, "=") }) // a setting
+	}
+	require.Equal(t, want, between("CONFIGURATION.md", "What is not recorded is counted by reason", "If several apply"))
+	require.ElementsMatch(t, want, between("FORMAT.md", "The reasons: ", "\n\n"))
+}
+
+// TestTestedVersions has the documents name the versions of Envoy that the scenarios run in.
+func TestTestedVersions(t *testing.T) {
+	text, err := os.ReadFile("../e2e/versions.mk")
+	require.NoError(t, err)
+	versions := regexp.MustCompile(`ENVOY_VERSIONS := (\S+) (\S+)\n`).FindStringSubmatch(string(text))
+	require.NotNil(t, versions)
+	said := regexp.MustCompile("(?:[Tt]ested in|scenarios in `e2e/` run it in)(?: Envoy)?\\s+([0-9.]+)\\s+and\\s+([0-9.]+[0-9])")
+	for _, name := range []string{"../README.md", "OPERATIONS.md", "RATIONALE.md"} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		found := said.FindStringSubmatch(string(text))
+		require.NotNil(t, found, name)
+		require.Equal(t, versions[1:], found[1:], name)
 	}
 }
