@@ -145,7 +145,7 @@ func TestDiscoveryAtStart(t *testing.T) {
 			}
 			renameObject(t, file, resource("l4", wasm("", nil)))
 			waitForAttempt(t, s, 2)
-			roundTrip(t, s.dial(t), "repaired")
+			roundTrip(t, s.dial(t), "served")
 			s.log.waitFor(t, "downstream_data 2 6 0")
 		})
 	}
