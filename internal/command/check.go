@@ -2,6 +2,7 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,7 +38,12 @@ Exit codes: 0 no fault, 1 faults found or a file cannot be read, 2 wrong usage.`
   l4dump check --json plugin.json
   kubectl get wasmplugin,envoyfilter,configmap -o yaml | l4dump check -
   helm template ./chart | l4dump check -`,
-		Args: usageArgs(cobra.MinimumNArgs(1)),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{errors.New("want a FILE, or \"-\" for standard input")}
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, files []string) error {
 			reports := make([]diagnosis.Report, 0, len(files))
 			faults := 0

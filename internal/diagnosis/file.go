@@ -33,6 +33,9 @@ type file struct {
 	foreign   int             // other plugins
 	elsewhere bool            // plugins may come from where this program cannot look
 	clusters  map[string]bool // that the file has; nil if others may exist
+	patched   map[string]bool // clusters that the EnvoyFilters of the file add
+	added     map[string]bool // extension configurations that they add
+	wanted    []fault.Fault   // extension configurations that their filters ask for: path, and name as the message
 	guarded   []guarded
 	sidecars  []sidecarArgs
 }
@@ -43,6 +46,7 @@ func File(name string, text []byte, read func(name string) ([]byte, error)) Repo
 	f := &file{
 		report: Report{File: name, Faults: []fault.Fault{}, Notes: []fault.Fault{}},
 		read:   read, visited: make(map[string]bool), nextOf: make(map[string]next),
+		patched: make(map[string]bool), added: make(map[string]bool),
 	}
 	documents, err := envoyapi.Documents(text)
 	start := bytes.TrimSpace(text)
@@ -169,6 +173,9 @@ func kindOf(value any) string {
 }
 
 func (f *file) fault(path, message string) {
+	if strings.HasSuffix(path, "configuration") && message == "want a google.protobuf.Struct" { // its "value" is a text
+		message = wantStringValue
+	}
 	f.report.Faults = append(f.report.Faults, f.finding(path, message))
 }
 
@@ -221,6 +228,7 @@ func (f *file) finish() {
 			}
 		}
 	}
+	f.comparePatches()
 	f.compareIntervals()
 	if f.found > 0 || len(f.report.Faults) > 0 && f.report.Kind == kindUnknown {
 		return

@@ -205,3 +205,80 @@ func FuzzFile(f *testing.F) {
 		require.NotEmpty(t, report.Kind)
 	})
 }
+
+// TestPatches takes an EnvoyFilter whose patches name each other, rightly and with a slip.
+func TestPatches(t *testing.T) {
+	const text = `apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: l4dump, namespace: demo}
+spec:
+  configPatches:
+  - applyTo: CLUSTER
+    patch: {operation: ADD, value: {name: CLUSTER, type: STATIC, connect_timeout: 1s}}
+  - applyTo: EXTENSION_CONFIG
+    patch:
+      operation: ADD
+      value:
+        name: EXTENSION
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm
+          config:
+            name: l4dump
+            fail_open: true
+            configuration:
+              "@type": type.googleapis.com/google.protobuf.StringValue
+              value: '{"strategy": {"switch": "ON"}}'
+  - applyTo: NETWORK_FILTER
+    match: {listener: {filterChain: {filter: {name: envoy.filters.network.tcp_proxy}}}}
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: demo/l4dump
+        config_discovery:
+          config_source: {ads: {}}
+          type_urls: [type.googleapis.com/envoy.extensions.filters.network.wasm.v3.Wasm]
+`
+	const configuration = "spec.configPatches[1].patch.value.typed_config.config.configuration.value"
+	for _, row := range []struct {
+		name, cluster, extension string
+		want                     []string
+	}{
+		{"as they should be", "l4dump-sidecar", "demo/l4dump", []string{}},
+		{"another cluster", "l4-sidecar", "demo/l4dump", []string{
+			"note: " + configuration + `.sidecar.cluster: no CLUSTER patch of this file adds "l4dump-sidecar", but one of "l4-sidecar" does: ` +
+				"without its sidecar the plugin records nothing",
+		}},
+		{"another extension", "l4dump-sidecar", "demo/l4dmp", []string{
+			`note: spec.configPatches[2].patch.value.name: no EXTENSION_CONFIG patch of this file adds "demo/l4dump", but one of "demo/l4dmp" does: ` +
+				"the filter waits for it",
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, row.want, judge(strings.NewReplacer("CLUSTER,", row.cluster+",", "EXTENSION\n", row.extension+"\n").Replace(text), nil))
+		})
+	}
+}
+
+// TestMistakes takes what Envoy refuses and people write.
+func TestMistakes(t *testing.T) {
+	const node = "node: {id: a, cluster: b}\n"
+	bootstrap := func(listener string) string {
+		return node + "static_resources:\n  clusters:\n  - {name: c, type: STATIC, connect_timeout: 1s}\n  listeners:\n  - " + at(4, listener)
+	}
+	swapped := `
+name: l
+address: {socket_address: {address: 127.0.0.1, port_value: 1}}
+filter_chains:
+- filters:
+  - {name: tcp, typed_config: ` + tcpAny + `}
+  - name: rec
+    typed_config:
+      ` + at(6, strings.Replace(wasmAny, `"duration": 0`, `"duration": 1`, 1)) + `
+`
+	require.Contains(t, judge(bootstrap(swapped), nil), "static_resources.listeners[0].filter_chains[0].filters[0]: want "+
+		tcpProxyType+" last in its filter chain: it is a terminal filter")
+
+	structured := strings.Replace(listener, "google.protobuf.StringValue", "google.protobuf.Struct", 1)
+	require.Contains(t, judge(bootstrap(structured), nil),
+		"static_resources.listeners[0].filter_chains[0].filters[0].typed_config.config.configuration: "+wantStringValue)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,6 +101,7 @@ func (f *file) envoyFilter(path string, object map[string]any) {
 	nexts := make([]next, len(patches))
 	for i, element := range patches {
 		patch, _ := element.(map[string]any)
+		f.patch(fmt.Sprintf("%s.configPatches[%d]", fault.Join(path, "spec"), i), patch)
 		filter := inner(patch, "match", "listener", "filterChain", "filter")
 		name, _ := filter["name"].(string)
 		operation, _ := inner(patch, "patch")["operation"].(string)
@@ -116,6 +118,50 @@ func (f *file) envoyFilter(path string, object map[string]any) {
 		f.walk(fmt.Sprintf("%s.configPatches[%d]", fault.Join(path, "spec"), i), element)
 	}
 	f.next = next{}
+}
+
+// patch remembers what a patch adds, and what its filter asks for.
+func (f *file) patch(path string, patch map[string]any) {
+	value := inner(patch, "patch", "value")
+	name, _ := value["name"].(string)
+	switch applyTo, _ := patch["applyTo"].(string); applyTo {
+	case "CLUSTER":
+		f.patched[name] = true
+	case "EXTENSION_CONFIG":
+		f.added[name] = true
+	case "NETWORK_FILTER":
+		for _, key := range []string{"config_discovery", "configDiscovery"} {
+			if discovery, ok := value[key].(map[string]any); ok && isDiscovery(discovery) {
+				f.wanted = append(f.wanted, f.finding(path+".patch.value.name", name))
+			}
+		}
+	}
+}
+
+// comparePatches notes what patches refer to and none of them adds, as a name that is written in two ways.
+func (f *file) comparePatches() {
+	for _, each := range f.wanted {
+		if len(f.added) > 0 && !f.added[each.Message] {
+			f.note(each.Path, fmt.Sprintf("no EXTENSION_CONFIG patch of this file adds %q, but one of %s does: the filter waits for it",
+				each.Message, quoted(f.added)))
+		}
+	}
+	for _, g := range f.guarded {
+		if len(f.patched) > 0 && !f.patched[g.cluster] {
+			f.note(fault.Join(g.path, "sidecar.cluster"), fmt.Sprintf(
+				"no CLUSTER patch of this file adds %q, but one of %s does: without its sidecar the plugin records nothing",
+				g.cluster, quoted(f.patched)))
+		}
+	}
+}
+
+// quoted returns names in order, each in quotes.
+func quoted(names map[string]bool) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		list = append(list, strconv.Quote(name))
+	}
+	return strings.Join(list, ", ")
 }
 
 // inner returns the object at the end of keys; nil if there is none.

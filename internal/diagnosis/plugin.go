@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,10 +178,11 @@ func (f *file) configuration(path string, fields map[string]any, config *wasmv3.
 	case "google.protobuf.StringValue", "google.protobuf.BytesValue":
 		f.plugin(at+".value", configurationBytes(packed))
 	default:
-		f.fault(at, fmt.Sprintf(
-			"a %s reaches the plugin as protobuf bytes: put the JSON text into a google.protobuf.StringValue", packed.MessageName()))
+		f.fault(at, wantStringValue)
 	}
 }
+
+const wantStringValue = "want a google.protobuf.StringValue that holds the JSON text: another message reaches the plugin as protobuf bytes"
 
 // plugin judges a plugin's configuration, which is at path of the document.
 func (f *file) plugin(path string, text []byte) {
@@ -266,7 +268,11 @@ func (f *file) chain(path string, filters []any) {
 				break
 			}
 		}
-		f.walk(fmt.Sprintf("%s[%d]", path, i), filter)
+		here := fmt.Sprintf("%s[%d]", path, i)
+		if terminal := types[i] == tcpProxyType || types[i] == httpManagerType; terminal && i < len(filters)-1 && slices.Contains(types, wasmType) {
+			f.fault(here, "want "+types[i]+" last in its filter chain: it is a terminal filter")
+		}
+		f.walk(here, filter)
 	}
 }
 
