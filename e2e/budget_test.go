@@ -72,7 +72,7 @@ func requireAccounted(t *testing.T, d *dump, done *echoed) (kept uint64) {
 	for source, sent := range done.sent {
 		c := d.of(t, source)
 		for direction, l := range []record.Ledger{c.closed.Downstream, c.closed.Upstream} {
-			require.Equal(t, ledger(sent, c.streams[direction].kept(), strategy.OverBudget), l)
+			require.Equal(t, ledger(sent, c.streams[direction].kept(), strategy.BudgetBytes), l)
 			require.Equal(t, []uint64{sent}, c.streams[direction].ends)
 			kept += l.Kept
 		}

@@ -201,7 +201,7 @@ func (c *connection) record(
 		n := min(end-done, most)
 		if !c.admitted {
 			if n = p.vm.budget.Take(capture, &p.vm.spentUntil, n, now); n == 0 {
-				return done, strategy.OverBudget
+				return done, capture.Binding(min(end, most))
 			}
 		}
 		if len(block) == 0 {

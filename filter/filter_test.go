@@ -48,7 +48,7 @@ func TestBudget(t *testing.T) {
 		kept += uint64(len(rec.Payload))
 	}
 	require.Equal(t, closeRecord(header(1, uint64(len(records)-1), r.now), "proxy",
-		ledger(seen, kept, record.Drop{Reason: "budget", Bytes: seen - kept}), ledger(0, 0)), records[len(records)-1])
+		ledger(seen, kept, record.Drop{Reason: "budget_bytes", Bytes: seen - kept}), ledger(0, 0)), records[len(records)-1])
 	require.InEpsilon(t, rate*seconds, kept, 0.05)
 
 	t.Run("unspent allowance does not add up", func(t *testing.T) {

@@ -52,6 +52,14 @@ func (b *Budget) Take(c *Capture, spentUntil SharedNumber, n int, now int64) int
 	return n
 }
 
+// Binding returns which limit lines of n bytes reach first, BudgetBytes or BudgetLines.
+func (c *Capture) Binding(n int) Reason {
+	if costOf(1, c.MaxLinesPerSecond) > costOf(int64(n), c.MaxBytesPerSecond) {
+		return BudgetLines
+	}
+	return BudgetBytes
+}
+
 // Owe pays for a line that is written in any case and counts as one of n bytes. The debt is at most a second's
 // allowance.
 func (b *Budget) Owe(c *Capture, n int) {

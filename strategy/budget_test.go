@@ -7,6 +7,26 @@ import (
 	"pgregory.net/rapid"
 )
 
+func TestBinding(t *testing.T) {
+	for _, row := range []struct {
+		name         string
+		bytes, lines int64
+		n            int
+		want         Reason
+	}{
+		{"short lines", 1000, 10, 99, BudgetLines},
+		{"lines that use as much of both", 1000, 10, 100, BudgetBytes},
+		{"long lines", 1000, 10, 101, BudgetBytes},
+		{"only bytes are limited", 1000, 0, 1, BudgetBytes},
+		{"only lines are limited", 0, 10, 1000, BudgetLines},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := Capture{MaxBytesPerSecond: row.bytes, MaxLinesPerSecond: row.lines}
+			require.Equal(t, row.want, c.Binding(row.n))
+		})
+	}
+}
+
 func TestGrant(t *testing.T) {
 	const now = int64(1e18)
 	for _, row := range []struct {

@@ -25,10 +25,10 @@ const (
 	// Those of single bytes.
 	OtherDirection    // the direction is not captured
 	ConnectionLimit   // the connection has had its bytes
-	OverBudget        // the process has had its bytes or lines of this second
-	BudgetBytes       // the connection was not admitted: the process's bytes do not suffice
+	OverBudget        // the connection was given up: with it the process had more than its bytes and lines
+	BudgetBytes       // the process has had its bytes of this second, or they do not suffice to admit the connection
 	BudgetLines       // the same of its lines
-	Connections       // the same: as many connections are recorded as may be at a time
+	Connections       // the connection was not admitted: as many connections are recorded as may be at a time
 	WindowConnections // the same: the window has had its connections
 	Unreadable        // the proxy did not give the bytes
 	QueueFull         // the sink's queue has no room
