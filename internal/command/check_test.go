@@ -101,8 +101,8 @@ spec:
 		},
 		{
 			"a Struct", changedEnvoyYAML(t, "google.protobuf.StringValue", "google.protobuf.Struct", "value: |", "value: {a: 1}\n            x: |"), exitFound,
-			"-: " + wasm + ".x: unknown field\n-: " + wasm + ".configuration: a google.protobuf.Struct reaches the plugin as " +
-				"protobuf bytes: put the JSON text into a google.protobuf.StringValue\n",
+			"-: " + wasm + ".x: unknown field\n-: " + wasm + ".configuration: want a google.protobuf.StringValue " +
+				"that holds the JSON text: another message reaches the plugin as protobuf bytes\n",
 		},
 		{
 			"YAML that is none", "static_resources:\n  listeners: [\n", exitFound,
@@ -165,5 +165,5 @@ func TestCheckFiles(t *testing.T) {
 
 	code, _, stderr = runCommand("", "check")
 	require.Equal(t, exitUsage, code)
-	require.Equal(t, "l4dump: requires at least 1 arg(s), only received 0\nRun 'l4dump check --help' for the usage.\n", stderr)
+	require.Equal(t, "l4dump: want a FILE, or \"-\" for standard input\nRun 'l4dump check --help' for the usage.\n", stderr)
 }
