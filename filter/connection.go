@@ -48,6 +48,7 @@ func (c *connection) OnNewConnection() types.Action {
 	}
 	if c.selected == strategy.Recorded {
 		c.begin(d.Window)
+		p.sink.settle()
 	}
 	return types.ActionContinue
 }
@@ -107,6 +108,7 @@ func (c *connection) read(d record.Direction, data func(start, size int) ([]byte
 		}
 		c.end(d)
 	}
+	c.plugin.sink.settle()
 }
 
 // take records what it may of a read, unless there is a reason not to, and counts it. Budgets are asked at now.
@@ -312,6 +314,7 @@ func (c *connection) close(by string) {
 	if c.admitted {
 		c.header.Time = p.vm.Now()
 	}
+	p.sink.settle()
 	p.vm.admission.Close(&p.config.Capture, &p.shared, &c.claim, c.header.Time)
 	if !c.written && c.last != strategy.Recorded { // else it had no bytes: neither kept nor dropped
 		p.vm.metrics.connectionsDropped[c.last]++

@@ -10,13 +10,17 @@ import (
 )
 
 // logSink writes each record as a line of the proxy's log. What it has written is kept: the proxy's log is never full.
+// The lines of one callback go to the log in one write as long as one more would fit into it, line breaks between; the
+// proxy puts its prefix before the first only.
 type logSink struct {
 	write    func(level abi.Level, line []byte) // must not keep line
 	logLevel func() abi.Level                   // the level from which the proxy writes lines
 	level    abi.Level
-	layotto  bool // the format that has data records only
-	most     int  // bytes of payload that fit into a line
-	line     []byte
+	layotto  bool   // the format that has data records only
+	most     int    // bytes of payload that fit into a line
+	line     int    // the most bytes that one more line can take
+	full     int    // bytes of a write
+	held     []byte // the lines of this callback that are not written yet
 }
 
 // The parts of a log line that the proxy adds take linePrefixBytes, besides the names in it.
@@ -24,11 +28,13 @@ const linePrefixBytes = 224
 
 // newLogSink returns a sink for lines to which the proxy adds nameBytes of names.
 func newLogSink(o *Options, output *strategy.Output, nameBytes int) *logSink {
-	room := output.MaxLineBytes - linePrefixBytes - nameBytes
+	prefix := linePrefixBytes + nameBytes
+	room := output.MaxLineBytes - prefix
 	s := &logSink{
 		write: o.Log, logLevel: o.LogLevel, level: levelOf(output.Level),
-		layotto: output.Format == strategy.FormatLayotto, line: make([]byte, 0, max(room, 0)),
+		layotto: output.Format == strategy.FormatLayotto, line: room, full: output.WriteBytes - prefix,
 	}
+	s.held = make([]byte, 0, max(s.full, 0))
 	s.most = (room - record.MaxDataOverhead) / 2
 	if s.layotto {
 		s.most = (room - record.LayottoOverhead) / 3
@@ -63,36 +69,57 @@ func (s *logSink) open(c *connection, o *record.Open) (int, strategy.Reason) {
 	if s.layotto {
 		return 0, strategy.Recorded
 	}
-	return s.log(record.AppendOpen(s.line[:0], &c.header, o))
+	return s.log(record.AppendOpen(s.next(), &c.header, o))
 }
 
 func (s *logSink) data(h *record.Header, d record.Direction, offset uint64, payload []byte) (int, strategy.Reason) {
 	if s.layotto {
-		return s.log(record.AppendLayotto(s.line[:0], h.Window, h.Port, payload))
+		return s.log(record.AppendLayotto(s.next(), h.Window, h.Port, payload))
 	}
-	return s.log(record.AppendData(s.line[:0], h, d, offset, payload))
+	return s.log(record.AppendData(s.next(), h, d, offset, payload))
 }
 
 func (s *logSink) end(h *record.Header, d record.Direction, length uint64) (int, strategy.Reason) {
 	if s.layotto {
 		return 0, strategy.Recorded
 	}
-	return s.log(record.AppendEnd(s.line[:0], h, d, length))
+	return s.log(record.AppendEnd(s.next(), h, d, length))
 }
 
 func (s *logSink) close(h *record.Header, c *record.Close) (int, strategy.Reason) {
 	if s.layotto {
 		return 0, strategy.Recorded
 	}
-	return s.log(record.AppendClose(s.line[:0], h, c))
+	return s.log(record.AppendClose(s.next(), h, c))
 }
 
-func (s *logSink) flush() {}
+func (s *logSink) settle() {
+	if len(s.held) > 0 {
+		s.write(s.level, s.held)
+		s.held = s.held[:0]
+	}
+}
 
-func (s *logSink) log(line []byte) (int, strategy.Reason) {
-	s.line = line
-	s.write(s.level, line)
-	return len(line), strategy.Recorded
+func (s *logSink) flush() { s.settle() }
+
+// next returns the bytes that the next line is appended to.
+func (s *logSink) next() []byte {
+	if len(s.held) == 0 {
+		return s.held
+	}
+	return append(s.held, '\n')
+}
+
+// log takes next's bytes with a line after them.
+func (s *logSink) log(held []byte) (int, strategy.Reason) {
+	size := len(held) - len(s.held)
+	if len(s.held) > 0 {
+		size -= len("\n")
+	}
+	if s.held = held; len(held)+len("\n")+s.line > s.full {
+		s.settle()
+	}
+	return size, strategy.Recorded
 }
 
 func levelOf(l strategy.Level) abi.Level {

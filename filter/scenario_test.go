@@ -385,7 +385,12 @@ func recordLines(s subject) []string {
 
 // recordsOf reads the records that a subject has logged. Their VM, which is random, is the rig's.
 func recordsOf(t *testing.T, s subject) (records []record.Record) {
-	for _, line := range recordLines(s) {
+	return parsed(t, recordLines(s))
+}
+
+// parsed reads records. Their VM, which is random, is the rig's.
+func parsed(t *testing.T, lines []string) (records []record.Record) {
+	for _, line := range lines {
 		got, n, err := record.Parse([]byte(line), nil)
 		require.NoError(t, err, line)
 		require.Equal(t, len(line), n)
@@ -497,6 +502,54 @@ func TestLongReads(t *testing.T) {
 				for _, line := range recordLines(s) {
 					require.LessOrEqual(t, len(line), lineBytes-linePrefixBytes-len("recorder"+"root"+"vm"))
 				}
+			})
+		}
+	}
+}
+
+// TestWrites has the writes that the lines of one callback are joined into.
+func TestWrites(t *testing.T) {
+	const (
+		prefix = linePrefixBytes + len("recorder"+"root"+"vm")
+		long   = 1 << 20
+	)
+	for _, writeBytes := range []int{4096, 4097, 8192, 65536, 1 << 20} {
+		for _, each := range subjects {
+			t.Run(fmt.Sprintf("%d/%s", writeBytes, each.name), func(t *testing.T) {
+				s := each.start(t, on(`"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0`,
+					fmt.Sprintf(`"write_bytes":%d`, writeBytes)))
+				c := s.connect()
+				writes := 0
+				// written returns the records of the writes since it was called last: a callback keeps none back.
+				written := func() []record.Record {
+					var lines []string
+					list := recordLines(s)[writes:]
+					for i, write := range list {
+						require.LessOrEqual(t, prefix+len(write), writeBytes)
+						if i > 0 { // else the line before would have fitted
+							require.Greater(t, prefix+len(list[i-1])+len("\n")+4096-prefix, writeBytes)
+						}
+						lines = append(lines, strings.Split(write, "\n")...)
+					}
+					writes += len(list)
+					return parsed(t, lines)
+				}
+				c.send(down, "hi!")
+				require.Len(t, written(), 2)
+				c.send(down, strings.Repeat("a", long))
+				data := written()
+				size := uint64(3)
+				for _, r := range data {
+					require.Equal(t, size, r.Offset)
+					size += uint64(len(r.Payload))
+				}
+				require.Equal(t, uint64(3+long), size)
+				c.end(down)
+				require.Len(t, written(), 1)
+				c.close(types.PeerTypeRemote)
+				require.Equal(t, record.KindClose, written()[0].Kind)
+				s.finish()
+				require.Equal(t, uint64(5+len(data)-1), s.metric("l4dump_lines_total"))
 			})
 		}
 	}

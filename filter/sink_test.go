@@ -31,6 +31,7 @@ func (s *boundedSink) take(kind record.Kind) (int, strategy.Reason) {
 
 func (s *boundedSink) ready() strategy.Reason { return strategy.Recorded }
 func (s *boundedSink) payload() int           { return 4 }
+func (s *boundedSink) settle()                {}
 func (s *boundedSink) flush()                 { s.flushed++ }
 
 func (s *boundedSink) open(c *connection, _ *record.Open) (int, strategy.Reason) {

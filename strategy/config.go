@@ -102,6 +102,7 @@ type Output struct {
 	Format       Format
 	Level        Level
 	MaxLineBytes int // of a whole log line, the proxy's own prefix and suffix included
+	WriteBytes   int // of a write of several lines, likewise; MaxLineBytes or more
 }
 
 // The bounds of the numbers in a Config; each is itself allowed unless it says otherwise.
@@ -119,6 +120,8 @@ const (
 
 	MinLineBytes = 2048
 	MaxLineBytes = 65536
+
+	MaxWriteBytes = 1 << 20 // from Output.MaxLineBytes
 
 	MinPollInterval = 200 // milliseconds
 	MaxPollInterval = 60_000
@@ -149,6 +152,6 @@ func DefaultConfig() Config {
 			Unit: UnitBytes, Downstream: true, ConnectionRate: 1,
 			MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20_000,
 		},
-		Output: Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096},
+		Output: Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096, WriteBytes: 4096},
 	}
 }

@@ -123,12 +123,21 @@ func (p reader) capture(c *Capture) scan.Value {
 }
 
 func (p reader) output(o *Output) scan.Value {
-	lineBytes := int64(o.MaxLineBytes)
+	lineBytes, writeBytes := int64(o.MaxLineBytes), int64(0)
 	return p.Object([]scan.Member{
 		scan.Key("format", scan.OneOf(p.Parser, &o.Format, FormatL4dump, FormatLayotto)),
 		scan.Key("level", scan.OneOf(p.Parser, &o.Level, LevelTrace, LevelDebug, LevelInfo, LevelWarn, LevelWarning, LevelError, LevelCritical)),
 		scan.Key("max_line_bytes", p.Integer(&lineBytes, MinLineBytes, MaxLineBytes, "")),
-	}, func(string) { o.MaxLineBytes = int(lineBytes) })
+		scan.Key("write_bytes", p.Integer(&writeBytes, MinLineBytes, MaxWriteBytes, "")),
+	}, func(path string) {
+		switch {
+		case writeBytes == 0:
+			writeBytes = lineBytes
+		case writeBytes < lineBytes:
+			p.Fault(path+".write_bytes", "want at least max_line_bytes, "+itoa(lineBytes)+", got "+itoa(writeBytes))
+		}
+		o.MaxLineBytes, o.WriteBytes = int(lineBytes), int(writeBytes)
+	})
 }
 
 // reader adds this package's values to a parser.

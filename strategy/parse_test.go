@@ -14,7 +14,7 @@ func TestParseDefaults(t *testing.T) {
 		Sidecar:  Sidecar{Cluster: "l4dump-sidecar", PollInterval: 1000, Timeout: 500, StaleAfter: 5000},
 		Fuse:     FuseConfig{Margin: 5, Readings: 2, Soft: 10},
 		Capture:  Capture{Unit: UnitBytes, Downstream: true, MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20000, ConnectionRate: 1},
-		Output:   Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096},
+		Output:   Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096, WriteBytes: 4096},
 	}
 	for _, text := range []string{"", " \n", "{}", `{"strategy":{},"sidecar":{},"fuse":{},"capture":{},"output":{}}`} {
 		got, err := Parse([]byte(text))
@@ -32,7 +32,7 @@ func TestParseEveryKey(t *testing.T) {
 		"capture": {"unit": "connections", "directions": ["upstream"], "max_bytes_per_second": 2048,
 			"max_lines_per_second": 1e1, "max_bytes_per_connection": 1, "max_connections": 2,
 			"max_connections_per_window": 3, "connection_rate": 0.25, "next_filter": "other"},
-		"output": {"format": "layotto", "level": "warn", "max_line_bytes": 8192}
+		"output": {"format": "layotto", "level": "warn", "max_line_bytes": 8192, "write_bytes": 65536}
 	}`))
 	require.NoError(t, err)
 	require.Equal(t, Config{
@@ -44,7 +44,7 @@ func TestParseEveryKey(t *testing.T) {
 			Unit: UnitConnections, Upstream: true, MaxBytesPerSecond: 2048, MaxLinesPerSecond: 10, MaxBytesPerConnection: 1,
 			MaxConnections: 2, MaxConnectionsPerWindow: 3, ConnectionRate: 0.25, NextFilter: NextOther,
 		},
-		Output: Output{Format: FormatLayotto, Level: LevelWarn, MaxLineBytes: 8192},
+		Output: Output{Format: FormatLayotto, Level: LevelWarn, MaxLineBytes: 8192, WriteBytes: 65536},
 	}, got)
 }
 
@@ -90,6 +90,7 @@ func TestBounds(t *testing.T) {
 		window   = `capture.max_connections_per_window: want a whole number from 1 to 1000000, or 0 for no limit, got `
 		rate     = `capture.connection_rate: want a number over 0 and up to 1, got `
 		line     = `output.max_line_bytes: want a whole number from 2048 to 65536, got `
+		write    = `output.write_bytes: want `
 		margin   = `fuse.margin: want a number from 0 to 50, got `
 		soft     = `fuse.soft: want a number from 0 to 50, got `
 		readings = `fuse.readings: want a whole number from 1 to 100, got `
@@ -154,6 +155,15 @@ func TestBounds(t *testing.T) {
 		{"line under", `{"output":{"max_line_bytes":2047}}`, line + "2047"},
 		{"line most", `{"output":{"max_line_bytes":65536}}`, ""},
 		{"line over", `{"output":{"max_line_bytes":65537}}`, line + "65537"},
+		{"write of a line", `{"output":{"write_bytes":4096}}`, ""},
+		{"write under a line", `{"output":{"write_bytes":4095}}`, write + "at least max_line_bytes, 4096, got 4095"},
+		{"write of a longer line", `{"output":{"write_bytes":8192,"max_line_bytes":8192}}`, ""},
+		{"write under a longer line", `{"output":{"write_bytes":8191,"max_line_bytes":8192}}`, write + "at least max_line_bytes, 8192, got 8191"},
+		{"write of the longest line", `{"output":{"max_line_bytes":65536}}`, ""},
+		{"write least", `{"output":{"write_bytes":2048,"max_line_bytes":2048}}`, ""},
+		{"write under", `{"output":{"write_bytes":2047,"max_line_bytes":2048}}`, write + "a whole number from 2048 to 1048576, got 2047"},
+		{"write most", `{"output":{"write_bytes":1048576}}`, ""},
+		{"write over", `{"output":{"write_bytes":1048577}}`, write + "a whole number from 2048 to 1048576, got 1048577"},
 		{"margin least", `{"fuse":{"margin":0}}`, ""},
 		{"margin under", `{"fuse":{"margin":-0.1}}`, margin + "-0.1"},
 		{"margin most", `{"fuse":{"margin":50}}`, ""},

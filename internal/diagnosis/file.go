@@ -27,6 +27,7 @@ type file struct {
 	kind     string            // of the present document
 	unquoted map[string]string // see envoyapi.Content
 	next     next              // what comes after the present filter
+	longLog  string            // why the proxy's log is no place for writes of several lines; empty if nothing says so
 
 	nextOf    map[string]next // next of a filter whose configuration comes by discovery, by the name of the resource
 	found     int             // plugins of l4dump
@@ -207,6 +208,10 @@ func (f *file) bootstrap(content envoyapi.Content) {
 	}
 	for _, cluster := range bootstrap.GetStaticResources().GetClusters() {
 		f.clusters[cluster.GetName()] = true
+	}
+	if bootstrap.GetApplicationLogConfig().GetLogFormat().GetJsonFormat() != nil {
+		f.longLog = "the log's JSON format escapes the line breaks, which makes each write one long line"
+		defer func() { f.longLog = "" }()
 	}
 	f.walk("", content.Value)
 	if bootstrap.GetDynamicResources().GetCdsConfig() != nil || bootstrap.GetDynamicResources().GetAdsConfig() != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 )
 
 // judge returns the lines of a report: the faults, then the notes after "note: ".
@@ -56,6 +57,14 @@ filter_chains:
       ` + at(6, wasmAny) + `
   - {name: tcp, typed_config: ` + tcpAny + `}
 `
+
+// jsonOf returns a document of YAML as JSON.
+func jsonOf(t *testing.T, text string) string {
+	t.Helper()
+	converted, err := yaml.YAMLToJSON([]byte(text))
+	require.NoError(t, err)
+	return string(converted)
+}
 
 // chainOf is a listener with the plugin, whose configuration has more keys, and further filters.
 func chainOf(keys string, filters ...string) string {
@@ -169,6 +178,19 @@ func TestFile(t *testing.T) {
 		{
 			"an acknowledged one that is not there", chainOf(`"capture": {"next_filter": "http_connection_manager"}`, tcpAny), nil,
 			[]string{value + ".capture.next_filter: want tcp_proxy, since " + tcpProxyType + " ends the filter chain, got http_connection_manager"},
+		},
+		{"long writes to Istio's log", wasmKind + `  pluginConfig: {resource_guard: "off", strategy: {switch: "ON"}, output: {write_bytes: 65536}}`, nil, []string{
+			"note: spec.pluginConfig.output.write_bytes: is over max_line_bytes: Istio's sidecar shares its standard error with pilot-agent, whose lines can cut into a longer write",
+		}},
+		{"writes of a line to Istio's log", wasmKind + `  pluginConfig: {resource_guard: "off", strategy: {switch: "ON"}, output: {write_bytes: 4096}}`, nil, []string{}},
+		{
+			"long writes to a JSON log", node + "application_log_config: {log_format: {json_format: {message: '%_'}}}\nstatic_resources: {listeners: [" +
+				jsonOf(t, chainOf(`"output": {"write_bytes": 4097}`, tcpAny)) + "]}\n", nil,
+			[]string{
+				"note: application_log_config: " + engine,
+				`note: static_resources.listeners[0].filter_chains[0].filters[1].typed_config.cluster: unknown cluster "c": connections are closed until there is one`,
+				"note: static_resources.listeners[0]." + value + ".output.write_bytes: is over max_line_bytes: the log's JSON format escapes the line breaks, which makes each write one long line",
+			},
 		},
 		{"a TCP proxy, as said", chainOf(`"capture": {"next_filter": "tcp_proxy"}`, tcpAny), nil, []string{}},
 		{"a TCP proxy after another filter", chainOf(`"capture": {"next_filter": "other"}`, other, tcpAny), nil, []string{}},

@@ -27,6 +27,10 @@ func (f *file) manifest(path string, object map[string]any) {
 		return
 	}
 	found, foreign, sidecars := f.found, f.foreign, len(f.sidecars)
+	if kind == "WasmPlugin" || kind == "EnvoyFilter" || kind == "" && strings.HasPrefix(version, "extensions.istio.io/") {
+		f.longLog = "Istio's sidecar shares its standard error with pilot-agent, whose lines can cut into a longer write"
+		defer func() { f.longLog = "" }()
+	}
 	switch {
 	case kind == "WasmPlugin" || kind == "" && strings.HasPrefix(version, "extensions.istio.io/"):
 		f.wasmPlugin(path, object)

@@ -77,7 +77,7 @@ func hasOwnKey(object map[string]any) bool {
 	}
 	_, guard := object["resource_guard"]
 	return guard || has("strategy") || has("capture") || has("fuse", "margin", "readings", "soft") ||
-		has("sidecar", "cluster", "poll_interval", "stale_after") || has("output", "format", "level", "max_line_bytes")
+		has("sidecar", "cluster", "poll_interval", "stale_after") || has("output", "format", "level", "max_line_bytes", "write_bytes")
 }
 
 // wasm judges a Wasm network filter; fields are those of the message.
@@ -213,6 +213,9 @@ func (f *file) plugin(path string, text []byte) {
 			staleAfter: time.Duration(config.Sidecar.StaleAfter) * time.Millisecond,
 			polling:    time.Duration(config.Sidecar.PollInterval) * time.Millisecond,
 		})
+	}
+	if output := &config.Output; f.longLog != "" && output.WriteBytes > output.MaxLineBytes {
+		f.note(fault.Join(path, "output.write_bytes"), "is over max_line_bytes: "+f.longLog)
 	}
 	f.nextFilter(fault.Join(path, "capture.next_filter"), config.Capture.NextFilter)
 }
