@@ -61,7 +61,8 @@ are made up around what was recorded, and what TCP cannot show in comments.
 
 It finds them in whatever a log has been through: the files of Kubernetes (CRI) and Docker, whose
 long lines it joins; JSON of any nesting; the exports of collectors and log stores, newest first
-too; files compressed by gzip, zstd, xz or bzip2; UTF-16; colors. Several FILEs are read as one;
+too; files compressed by gzip, zstd, xz or bzip2; UTF-16; colors. It reads back the packet captures
+that it writes. Several FILEs are read as one;
 without one, or with "-", standard input is read. If there is no record, it says what the input
 looks like, and exits 1.
 
@@ -181,7 +182,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	if flags.follow {
 		options.LossTimeout = followLossTimeout
 	}
-	log := dumplog.NewSource(dumplog.Options{Layotto: layottoTo(writer)},
+	log := dumplog.NewSource(dumplog.Options{Layotto: layottoTo(writer), Forms: forms},
 		p.inputs(dumplog.Chronological(names), cmd.InOrStdin(), flags.follow)...)
 	assembler := capture.NewAssembler(writer, options)
 	err = log.Read(cmd.Context(), assembler)
@@ -204,6 +205,9 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	}
 	return nil
 }
+
+// forms are what decode reads besides logs.
+var forms = []dumplog.Form{{Name: "a packet capture", Magics: pcapng.Magics, Read: pcapng.Read}}
 
 // regularBytes returns the size of all inputs, or 0 if one of them is not a regular file.
 func regularBytes(names []string) (int64, error) {

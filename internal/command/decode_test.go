@@ -203,6 +203,13 @@ func TestDecode(t *testing.T) {
 			"l4dump: prepare used: directory is not empty; name another one, or replace an earlier run's files with --force\n",
 		},
 		{"pcapng", "", []string{"--format", "pcapng", "--out", "dump.pcapng", "whole.log"}, 0, "", dumpSummary},
+		{"pcapng read back", "", []string{"--strict", "dump.pcapng"}, 0, dumpText, dumpSummary},
+		{
+			"pcapng without packets", "\n\r\r\n", nil, 1, "",
+			"stdin: cannot be read further: the capture ends within a block\n" +
+				"no record was found: the input is a packet capture that holds no record\n" +
+				strings.Replace(noSummary, "0 faults", "1 fault", 1),
+		},
 		{
 			"pcapng again", "",
 			[]string{"--format", "pcapng", "--out", "dump.pcapng", "whole.log"},

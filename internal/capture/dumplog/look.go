@@ -54,17 +54,12 @@ func messageEnd(b []byte) int {
 	return len(b)
 }
 
-// captures are the first bytes of packet captures: pcap in both byte orders, with micro- and nanoseconds, and pcapng.
-var captures = []string{"\xd4\xc3\xb2\xa1", "\xa1\xb2\xc3\xd4", "\x4d\x3c\xb2\xa1", "\xa1\xb2\x3c\x4d", "\n\r\r\n"}
-
 // Hint says in one sentence what the input looks like.
 func (l *Look) Hint() string {
 	plain := bytes.ReplaceAll(l.sample, []byte{0}, nil) // UTF-16, and holes
 	switch {
 	case l.lines == 0 || len(bytes.TrimSpace(plain)) == 0:
 		return "the input is empty"
-	case l.isCapture():
-		return "the input is a packet capture; l4dump decode reads the log of a proxy"
 	case len(l.said) > 0:
 		return fmt.Sprintf("the plugin said %q and wrote no record: it is off or stopped, no connection came, "+
 			"no sampling window was open, or the proxy hides the log level that records have", l.said)
@@ -82,15 +77,6 @@ func (l *Look) Hint() string {
 		return "the input is 1 line of text that no proxy wrote"
 	}
 	return fmt.Sprintf("the input is %d lines of text that no proxy wrote", l.lines)
-}
-
-func (l *Look) isCapture() bool {
-	for _, magic := range captures {
-		if bytes.HasPrefix(l.sample, []byte(magic)) {
-			return true
-		}
-	}
-	return false
 }
 
 // isConfiguration reports whether text begins as what Envoy, Istio or Kubernetes is configured with does.

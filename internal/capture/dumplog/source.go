@@ -22,6 +22,9 @@ type Options struct {
 	// line names no connection. payload is valid until Layotto returns.
 	Layotto func(window record.UUID, port uint16, payload []byte, at capture.Place) error
 
+	// Forms are the other forms that an input may have instead of log text.
+	Forms []Form
+
 	Now func() time.Time // nil means time.Now
 }
 
@@ -41,6 +44,7 @@ type Source struct {
 	found   bool   // a whole record or a line in Layotto's format
 	damaged bool   // what was a record
 	corrupt bool   // an input could not be read to its end
+	form    *Form  // of an input that was no log text; nil: there was none
 	look    Look
 }
 
@@ -92,6 +96,9 @@ func (s *Source) Hint() string {
 	if s.damaged {
 		return "each one in the input is damaged"
 	}
+	if s.form != nil {
+		return "the input is " + s.form.Name + " that holds no record"
+	}
 	return s.look.Hint()
 }
 
@@ -105,11 +112,14 @@ func (s *Source) stream(ctx context.Context, r io.Reader, name string) error {
 	}
 	blocks := readBlocks(NewReader(r))
 	defer blocks.stop()
+	b, form, err := s.begins(ctx, blocks)
+	if err != nil {
+		return err
+	}
+	if form != nil {
+		return s.read(ctx, form, b, blocks, name)
+	}
 	for {
-		b, err := s.next(ctx, blocks)
-		if err != nil {
-			return err
-		}
 		if err := s.decode(b.bytes); err != nil {
 			return err
 		}
@@ -127,6 +137,9 @@ func (s *Source) stream(ctx context.Context, r io.Reader, name string) error {
 			return fmt.Errorf("read %s: %w", name, b.err)
 		}
 		blocks.release(b)
+		if b, err = s.next(ctx, blocks); err != nil {
+			return err
+		}
 	}
 }
 
@@ -135,7 +148,7 @@ func (s *Source) stream(ctx context.Context, r io.Reader, name string) error {
 // gets what is read.
 func (s *Source) file(ctx context.Context, file io.ReaderAt, size int64, name string, progress io.Writer) error {
 	whole := func() io.Reader { return io.NewSectionReader(file, 0, size) }
-	newestFirst, err := IsNewestFirst(ctx, whole())
+	newestFirst, err := s.isNewestFirst(ctx, whole)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
@@ -168,6 +181,16 @@ func (s *Source) file(ctx context.Context, file io.ReaderAt, size int64, name st
 		s.corruptAt(corrupt)
 	}
 	return nil
+}
+
+// isNewestFirst reports whether a file is log text that stands newest first.
+func (s *Source) isNewestFirst(ctx context.Context, whole func() io.Reader) (bool, error) {
+	const most = 64
+	head, _ := io.ReadAll(io.LimitReader(NewReader(whole()), most)) // what cannot be read is found again
+	if form, _ := s.formOf(head); form != nil {
+		return false, nil
+	}
+	return IsNewestFirst(ctx, whole())
 }
 
 func (s *Source) corruptAt(err error) {

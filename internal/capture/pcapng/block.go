@@ -21,6 +21,7 @@ const (
 	optComment      = 1
 	optApplication  = 4    // of a section: what wrote it
 	optTimeUnit     = 9    // of an interface
+	optTimeOffset   = 14   // of an interface
 	optCustomString = 2988 // UTF-8, after the number of an enterprise; programs that copy a packet copy it
 )
 

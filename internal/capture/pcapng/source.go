@@ -1,0 +1,186 @@
+package pcapng
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"l4dump/internal/capture"
+	"l4dump/record"
+)
+
+// Source is a capture as a capture.Source.
+type Source struct {
+	Name   string    // stands for it in places
+	Reader io.Reader // begins with one of Magics
+}
+
+// Read implements capture.Source. A capture that cannot be read to its end is a fault of the input.
+func (s Source) Read(ctx context.Context, a *capture.Assembler) error {
+	_, err := Read(ctx, s.Reader, s.Name, a)
+	return err
+}
+
+// Read gives the events of the capture in r, which name stands for, to a, and returns the errors of r, and whether there
+// was an event.
+func Read(ctx context.Context, r io.Reader, name string, a *capture.Assembler) (found bool, err error) {
+	s := &reader{a: a, input: capture.Name(name), decoder: newDecoder(), partial: map[endpoints]*partial{}}
+	err = s.read(ctx, r)
+	return s.found, err
+}
+
+// reader reads one capture.
+type reader struct {
+	a       *capture.Assembler
+	input   capture.Name
+	decoder *decoder
+	packet  packet
+	segment captured
+	event   capture.Event
+	found   bool
+
+	partial      map[endpoints]*partial // by sender and receiver
+	partialBytes int
+}
+
+// partial is a data record whose payload takes more than one packet.
+type partial struct {
+	text    []byte
+	payload []byte
+	number  int64 // of the packet that it begins
+}
+
+const (
+	// maxPartialBytes of payload wait for more at a time.
+	maxPartialBytes = 64 << 20
+	// checkPackets is after how many packets the context is looked at.
+	checkPackets = 1024
+)
+
+// The faults of l4dump's own packets.
+var (
+	errPartial = errors.New("a record's payload is not whole")
+	errStray   = errors.New("payload without a record")
+	errDamaged = errors.New("a packet with a record is damaged")
+	errTooMuch = errors.New("too many records wait for their payload")
+)
+
+func (s *reader) at(number int64) capture.Place { return capture.Place{Input: s.input, Number: number} }
+
+func (s *reader) fault(number int64, err error) {
+	s.a.InputFault(Fault{Place: s.at(number), Err: err})
+}
+
+func (s *reader) read(ctx context.Context, r io.Reader) error {
+	packets, err := newPacketReader(r)
+	for n := 1; err == nil; n++ {
+		if n%checkPackets == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err = packets.next(&s.packet); err == nil {
+			if err := s.take(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range s.partial {
+		s.fault(p.number, errPartial)
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case isOwnError(err):
+		s.fault(s.packet.number, fmt.Errorf("cannot be read further: %w", err))
+		return nil
+	}
+	return err
+}
+
+func isOwnError(err error) bool {
+	for _, own := range []error{errCut, errBlock, errByteOrder, errInterface, errLarge} {
+		if errors.Is(err, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// take takes a packet. The error is the consumer's.
+func (s *reader) take() error {
+	kind := s.decoder.decode(&s.packet, &s.segment)
+	if s.packet.own != nil {
+		if kind != isTCP || s.segment.missing > 0 {
+			s.fault(s.packet.number, errDamaged)
+			return nil
+		}
+		return s.takeOwn()
+	}
+	return nil
+}
+
+// takeOwn takes a packet that l4dump wrote.
+func (s *reader) takeOwn() error {
+	flow := endpoints{s.segment.from, s.segment.to}
+	p := s.partial[flow]
+	if string(s.packet.own) == ownFiller {
+		switch {
+		case len(s.segment.payload) == 0:
+			return nil
+		case p == nil:
+			s.fault(s.packet.number, errStray)
+			return nil
+		}
+		p.payload = append(p.payload, s.segment.payload...)
+		s.partialBytes += len(s.segment.payload)
+		return s.complete(flow, p)
+	}
+	if p != nil {
+		s.drop(flow, p, errPartial)
+	}
+	return s.complete(flow, &partial{text: s.packet.own, payload: s.segment.payload, number: s.packet.number})
+}
+
+func (s *reader) drop(flow endpoints, p *partial, err error) {
+	s.fault(p.number, err)
+	s.partialBytes -= len(p.payload)
+	delete(s.partial, flow)
+}
+
+// complete gives a record on if its payload is whole.
+func (s *reader) complete(flow endpoints, p *partial) error {
+	_, waited := s.partial[flow]
+	r, n, err := record.ParseDetached(p.text, p.payload)
+	if errors.Is(err, record.ErrCut) && len(p.payload) > 0 {
+		if !waited {
+			p = &partial{text: append([]byte(nil), p.text...), payload: append([]byte(nil), p.payload...), number: p.number}
+			s.partial[flow] = p
+			s.partialBytes += len(p.payload)
+		}
+		if s.partialBytes > maxPartialBytes || len(s.partial) > maxPartialBytes>>16 {
+			s.drop(flow, p, errTooMuch)
+		}
+		return nil
+	}
+	if waited {
+		s.partialBytes -= len(p.payload)
+		delete(s.partial, flow)
+	}
+	if err != nil {
+		s.fault(p.number, err)
+		return nil
+	}
+	s.found = true
+	s.event = capture.EventOf(&r)
+	if r.Kind == record.KindClose && string(p.text[n:]) == noLedger {
+		s.event.Close.HasLedger = false
+	}
+	return s.a.Add(&s.event, fingerprintOf(p.text[:n], len(p.payload)), s.at(p.number), time.Now())
+}
+
+// fingerprintOf is that of the same record in a log.
+func fingerprintOf(text []byte, payload int) capture.Fingerprint {
+	return capture.Fingerprint{Sum: binary.LittleEndian.Uint64(text[len(text)-8:]), Length: len(text) + 2*payload}
+}
