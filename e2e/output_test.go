@@ -18,6 +18,22 @@ import (
 
 // metricNames are all metrics of the plugin, as scraped.
 var metricNames = []string{
+	"l4dump_bytes_dropped_budget_bytes_total",
+	"l4dump_bytes_dropped_budget_lines_total",
+	"l4dump_bytes_dropped_ended_total",
+	"l4dump_bytes_dropped_max_connections_per_window_total",
+	"l4dump_bytes_dropped_max_connections_total",
+	"l4dump_bytes_dropped_not_selected_total",
+	"l4dump_bytes_dropped_sampled_out_total",
+	"l4dump_connections_dropped_budget_bytes_total",
+	"l4dump_connections_dropped_budget_lines_total",
+	"l4dump_connections_dropped_ended_total",
+	"l4dump_connections_dropped_max_connections_per_window_total",
+	"l4dump_connections_dropped_max_connections_total",
+	"l4dump_connections_dropped_not_selected_total",
+	"l4dump_connections_dropped_sampled_out_total",
+	"l4dump_off_ended",
+	"l4dump_shedding",
 	"l4dump_bytes_dropped_budget_total",
 	"l4dump_bytes_dropped_connection_limit_total",
 	"l4dump_bytes_dropped_cpu_total",
