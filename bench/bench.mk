@@ -3,15 +3,14 @@
 BENCH_FLAGS :=
 
 .PHONY: bench
-bench: bench-hex bench-decode bench-start bench-sidecar bench-pingpong bench-throughput ## all measurements, some 12 minutes
+bench: bench-cost ## what recording costs, in one table, some 12 minutes
 
-.PHONY: bench-throughput
-bench-throughput: build envoy ## stream through one worker, with and without the plugin or Envoy's tap
-	go -C bench run ./throughput $(BENCH_FLAGS)
+.PHONY: bench-all
+bench-all: bench bench-hex bench-decode bench-start bench-sidecar ## all measurements, some 20 minutes
 
-.PHONY: bench-pingpong
-bench-pingpong: build envoy ## the same with small messages back and forth
-	go -C bench run ./pingpong $(BENCH_FLAGS)
+.PHONY: bench-cost
+bench-cost: build envoy ## what recording costs a worker, with each way to record and Envoy's tap
+	go -C bench run ./cost $(BENCH_FLAGS)
 
 .PHONY: bench-hex
 bench-hex: build envoy ## the hot loop in V8 and wazero

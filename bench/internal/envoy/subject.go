@@ -15,16 +15,21 @@ type Subject struct {
 	LogPath bool                          // the log goes to Envoy's --log-path, which a thread of its own writes
 }
 
-// The plugin's configurations. A window is open for all but a second of the hour.
+// The plugin's configurations. Open windows are so for all but a second of the hour.
 const (
 	Idle   = `{"strategy":{"switch":"OFF"},"resource_guard":"off"}`
-	Budget = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off",` +
-		`"capture":{"directions":["downstream","upstream"]}}`
-	Everything = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off",` +
-		`"capture":{"directions":["downstream","upstream"],"max_bytes_per_second":0,"max_lines_per_second":0}}`
-	LongLines = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off",` +
-		`"capture":{"directions":["downstream","upstream"],"max_bytes_per_second":0,"max_lines_per_second":0},` +
-		`"output":{"max_line_bytes":65536}}`
+	Budget = open + `,"capture":{"directions":["downstream","upstream"]}}`
+	Closed = `{"strategy":{"switch":"ON","interval":3600,"duration":1},"resource_guard":"off"}` // but for a second of the hour
+	// NotAdmitted records one connection of a window; those that are measured come after it.
+	NotAdmitted = open + `,"capture":{"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0,` +
+		`"max_connections_per_window":1}}`
+	Everything = all + `}`
+	LongLines  = all + `,"output":{"max_line_bytes":65536}}`
+	LongWrites = all + `,"output":{"write_bytes":65536}}`
+	Layotto    = all + `,"output":{"format":"layotto"}}`
+
+	open = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off"`
+	all  = open + `,"capture":{"directions":["downstream","upstream"],"max_bytes_per_second":0,"max_lines_per_second":0}`
 )
 
 // NoFilter is the control of every table.

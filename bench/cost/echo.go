@@ -14,7 +14,7 @@ type echo struct {
 	wait     sync.WaitGroup
 }
 
-func listen(ctx context.Context) (*echo, error) {
+func newEcho(ctx context.Context) (*echo, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

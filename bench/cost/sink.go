@@ -22,7 +22,7 @@ type receipt struct {
 	err   error
 }
 
-func listen(ctx context.Context) (*sink, error) {
+func newSink(ctx context.Context) (*sink, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
