@@ -70,7 +70,7 @@ func (s *scanner) spacedHex(dst []byte) []byte {
 		dst = append(dst, byte(s.hex(2, 2)))
 		rest := s.text[s.next:]
 		switch {
-		case len(rest) == 0, string(rest) == "\r", rest[0] == '\t', rest[0] == '\n', rest[0] == '"', rest[0] == '\\',
+		case len(rest) == 0, len(rest) == 1 && rest[0] == '\r', rest[0] == '\t', rest[0] == '\n', rest[0] == '"', rest[0] == '\\',
 			bytes.HasPrefix(rest, []byte("\r\n")),
 			bytes.HasPrefix(rest, []byte("  ")),
 			bytes.HasPrefix(rest, []byte(" [")):
