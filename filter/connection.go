@@ -15,6 +15,7 @@ type connection struct {
 	started  int64
 	selected strategy.Reason // why none of it is recorded, or Recorded
 	choice   *choice         // nil as soon as it is decided whether it is selected
+	masking  *masking        // nil as long as nothing is masked
 	admitted bool            // with UnitConnections: it was to be recorded whole
 	claim    strategy.Claim  // on the budget, with UnitConnections
 	opened   bool            // its open record is accepted
@@ -199,6 +200,7 @@ func (c *connection) record(
 		}
 	}
 	var block []byte
+	start := 0 // of what is left of the block
 	for done < end {
 		n := min(end-done, most)
 		if !c.admitted {
@@ -212,14 +214,21 @@ func (c *connection) record(
 			if err != nil || len(block) == 0 {
 				return done, strategy.Unreadable
 			}
+			start = 0
+			c.mask(d, c.streams[d].seen+uint64(done), block)
 		}
 		n = min(n, len(block))
-		written, reason := p.sink.data(&c.header, d, c.streams[d].seen+uint64(done), block[:n])
+		masked := c.masked(start, start+n)
+		written, reason := p.sink.data(&c.header, d, c.streams[d].seen+uint64(done), block[:n], masked)
 		if reason != strategy.Recorded {
 			return done, reason
 		}
 		c.count(written)
+		if masked > 0 {
+			c.masking.masked[d] += uint64(masked)
+		}
 		block = block[n:]
+		start += n
 		done += n
 	}
 	if done < size {
@@ -305,7 +314,7 @@ func (c *connection) close(by string) {
 	p := c.plugin
 	if c.due() {
 		closed := record.Close{
-			By: by, Downstream: c.streams[record.Downstream].ledger(), Upstream: c.streams[record.Upstream].ledger(),
+			By: by, Downstream: c.ledger(record.Downstream), Upstream: c.ledger(record.Upstream),
 		}
 		if size, reason := p.sink.close(&c.header, &closed); reason == strategy.Recorded {
 			c.countAnyway(size)
@@ -321,8 +330,12 @@ func (c *connection) close(by string) {
 	}
 }
 
-func (s *stream) ledger() record.Ledger {
+func (c *connection) ledger(d record.Direction) record.Ledger {
+	s := &c.streams[d]
 	l := record.Ledger{Seen: s.seen, Kept: s.kept}
+	if c.masking != nil {
+		l.Masked = min(c.masking.masked[d], l.Kept) // the sink may have lost some
+	}
 	for reason, n := range s.dropped {
 		if n > 0 {
 			l.Dropped = append(l.Dropped, record.Drop{Reason: strategy.Reason(reason).String(), Bytes: n})

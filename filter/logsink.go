@@ -72,11 +72,11 @@ func (s *logSink) open(c *connection, o *record.Open) (int, strategy.Reason) {
 	return s.log(record.AppendOpen(s.next(), &c.header, o))
 }
 
-func (s *logSink) data(h *record.Header, d record.Direction, offset uint64, payload []byte) (int, strategy.Reason) {
+func (s *logSink) data(h *record.Header, d record.Direction, offset uint64, payload []byte, masked int) (int, strategy.Reason) {
 	if s.layotto {
 		return s.log(record.AppendLayotto(s.next(), h.Window, h.Port, payload))
 	}
-	return s.log(record.AppendData(s.next(), h, d, offset, payload))
+	return s.log(record.AppendMasked(s.next(), h, d, offset, payload, masked))
 }
 
 func (s *logSink) end(h *record.Header, d record.Direction, length uint64) (int, strategy.Reason) {

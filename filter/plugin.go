@@ -7,6 +7,7 @@ import (
 
 	"l4dump/internal/abi"
 	"l4dump/internal/fault"
+	"l4dump/internal/mask"
 	"l4dump/record"
 	"l4dump/strategy"
 )
@@ -28,6 +29,7 @@ type plugin struct {
 	config strategy.Config
 	valid  bool // the configuration that was given last is the one in use
 	sink   sink
+	mask   *mask.Mask      // nil if nothing is masked
 	shared strategy.Shared // of its connections
 	block  int             // bytes to ask the proxy for at a time
 
@@ -128,6 +130,10 @@ func (p *plugin) use() {
 	p.sink = newLogSink(&p.vm.Options, &p.config.Output, p.nameBytes())
 	payload := p.sink.payload()
 	p.block = max(blockBytes-blockBytes%payload, payload)
+	p.mask = nil
+	if !p.config.Capture.Mask.Empty() {
+		p.mask = mask.New(p.config.Capture.Mask)
+	}
 	p.inputs = strategy.Inputs{Application: p.config.Strategy, Guarded: p.config.Guard == strategy.GuardSidecar, Soft: p.config.Fuse.Soft}
 	p.sidecar = nil
 	if p.inputs.Guarded {

@@ -18,8 +18,8 @@ type sink interface {
 	payload() int
 	// open begins c's records. A sink that may lose later what it has accepted keeps c, and calls c.lost.
 	open(c *connection, o *record.Open) (size int, reason strategy.Reason)
-	// data takes payload, at offset of direction d's stream.
-	data(h *record.Header, d record.Direction, offset uint64, payload []byte) (size int, reason strategy.Reason)
+	// data takes payload, at offset of direction d's stream, of which so many bytes are masked.
+	data(h *record.Header, d record.Direction, offset uint64, payload []byte, masked int) (size int, reason strategy.Reason)
 	// end takes the end of direction d's stream, which was length bytes long.
 	end(h *record.Header, d record.Direction, length uint64) (size int, reason strategy.Reason)
 	// close ends the connection's records.

@@ -39,7 +39,7 @@ func (s *boundedSink) open(c *connection, _ *record.Open) (int, strategy.Reason)
 	return s.take(record.KindOpen)
 }
 
-func (s *boundedSink) data(*record.Header, record.Direction, uint64, []byte) (int, strategy.Reason) {
+func (s *boundedSink) data(*record.Header, record.Direction, uint64, []byte, int) (int, strategy.Reason) {
 	return s.take(record.KindData)
 }
 

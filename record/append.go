@@ -10,6 +10,7 @@ const MaxDataOverhead = len("[01234567-89ab-cdef-0123-456789abcdef][65535] L4D1 
 	len(" offset=18446744073709551615") +
 	len(" time=-9223372036854775808") +
 	len(" length=18446744073709551615") +
+	len(" masked=18446744073709551615") +
 	len(" data=") + len(sumKey) + len("01234567")
 
 // MaxOpenBytes is the most bytes that AppendOpen writes; the other records besides data are shorter.
@@ -18,19 +19,28 @@ const MaxOpenBytes = MaxDataOverhead + 2*MaxAddressBytes + MaxSNIBytes + MaxPeer
 // AppendData appends a data record of payload, which begins at offset of its direction's stream, and returns the
 // extended slice. Allocation-free if dst has room for MaxDataOverhead + 2·len(payload) more bytes.
 func AppendData(dst []byte, h *Header, d Direction, offset uint64, payload []byte) []byte {
+	return AppendMasked(dst, h, d, offset, payload, 0)
+}
+
+// AppendMasked appends a data record as AppendData does, of a payload of which so many bytes were overwritten.
+func AppendMasked(dst []byte, h *Header, d Direction, offset uint64, payload []byte, masked int) []byte {
 	start := len(dst)
-	dst = appendDataHead(dst, h, d, offset, len(payload))
+	dst = appendDataHead(dst, h, d, offset, len(payload), masked)
 	text := dst[start:]
 	dst = appendHex(dst, payload)
 	return appendSum(dst, text, payload)
 }
 
 // appendDataHead appends a data record up to the hex digits.
-func appendDataHead(dst []byte, h *Header, d Direction, offset uint64, length int) []byte {
+func appendDataHead(dst []byte, h *Header, d Direction, offset uint64, length, masked int) []byte {
 	dst = appendHeader(dst, h, KindData)
 	dst = appendPosition(dst, h, d, offset)
 	dst = append(dst, " length="...)
 	dst = appendUint(dst, uint64(length))
+	if masked > 0 {
+		dst = append(dst, " masked="...)
+		dst = appendUint(dst, uint64(masked))
+	}
 	return append(dst, " data="...)
 }
 
@@ -116,6 +126,10 @@ func appendLedger(dst []byte, key string, l *Ledger) []byte {
 	dst = appendUint(dst, l.Seen)
 	dst = append(dst, ",kept:"...)
 	dst = appendUint(dst, l.Kept)
+	if l.Masked > 0 {
+		dst = append(dst, ",masked:"...)
+		dst = appendUint(dst, l.Masked)
+	}
 	for _, drop := range l.Dropped {
 		dst = append(dst, ',')
 		dst = append(dst, drop.Reason...)

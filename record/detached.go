@@ -1,14 +1,14 @@
 package record
 
-// AppendDetached appends a data record without the hex digits of its payload, which the caller keeps elsewhere, and
-// returns the extended slice. The checksum is that of the whole record:
+// AppendDetached appends a data record without the hex digits of its payload, which the caller keeps elsewhere and of
+// which masked bytes were overwritten, and returns the extended slice. The checksum is that of the whole record:
 //
 //	… length=5 data= sum=f75f451d
 //
 // Allocation-free if dst has room for MaxDataOverhead more bytes.
-func AppendDetached(dst []byte, h *Header, d Direction, offset uint64, payload []byte) []byte {
+func AppendDetached(dst []byte, h *Header, d Direction, offset uint64, payload []byte, masked int) []byte {
 	start := len(dst)
-	dst = appendDataHead(dst, h, d, offset, len(payload))
+	dst = appendDataHead(dst, h, d, offset, len(payload), masked)
 	return appendSum(dst, dst[start:], payload)
 }
 

@@ -9,7 +9,7 @@ import (
 func TestDetached(t *testing.T) {
 	h := Header{Port: 10000, Conn: ConnID{VM: 1, Number: 2}, Seq: 3, Time: 4}
 	whole := AppendData(nil, &h, Upstream, 7, []byte("hello"))
-	text := AppendDetached([]byte("before"), &h, Upstream, 7, []byte("hello"))[len("before"):]
+	text := AppendDetached([]byte("before"), &h, Upstream, 7, []byte("hello"), 0)[len("before"):]
 	require.Len(t, text, len(whole)-2*len("hello"))
 	want, _, err := Parse(whole, nil)
 	require.NoError(t, err)

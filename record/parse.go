@@ -83,6 +83,9 @@ func (s *scanner) record(buf []byte) (Record, error) {
 		s.position(&r)
 		s.literal(" length=")
 		length := s.uint(maxPayloadBytes)
+		if s.try(" masked=") {
+			r.Masked = s.some(length)
+		}
 		s.literal(" data=")
 		head := sumOf()
 		sumOf = func() []byte { return head }
@@ -232,6 +235,15 @@ func (s *scanner) uint(limit uint64) uint64 {
 	return n
 }
 
+// some reads a number of at least 1 and at most limit.
+func (s *scanner) some(limit uint64) uint64 {
+	n := s.uint(maxUint)
+	if s.err == nil && (n == 0 || n > limit) {
+		s.err = ErrMalformed
+	}
+	return n
+}
+
 func (s *scanner) int() int64 {
 	if s.try("-") {
 		return -int64(s.uint(1 << 63))
@@ -347,6 +359,9 @@ func (s *scanner) ledger() (l Ledger) {
 	l.Seen = s.uint(maxUint)
 	s.literal(",kept:")
 	l.Kept = s.uint(maxUint)
+	if s.try(",masked:") {
+		l.Masked = s.some(l.Kept)
+	}
 	for s.try(",") {
 		reason := s.word()
 		s.literal(":")

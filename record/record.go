@@ -78,6 +78,7 @@ type Open struct {
 type Ledger struct {
 	Seen    uint64 // bytes that passed while the plugin watched the connection
 	Kept    uint64 // bytes in data records
+	Masked  uint64 // of them, those that were overwritten
 	Dropped []Drop // bytes that do not, by reason
 }
 
@@ -101,6 +102,7 @@ type Record struct {
 	Direction Direction // of KindData and KindEnd
 	Offset    uint64    // of KindData: of the payload's first byte; of KindEnd: the stream's length
 	Payload   []byte    // of KindData; belongs to the buffer given to Parse
+	Masked    uint64    // of KindData: bytes of Payload that were overwritten
 	Open      *Open     // of KindOpen
 	Close     *Close    // of KindClose
 }

@@ -61,6 +61,24 @@ var rows = []struct {
 			" time=-9223372036854775808 length=0 data= sum=69ae2674",
 	},
 	{
+		name: "data of which bytes are masked",
+		record: Record{
+			Kind: KindData, Header: header, Direction: Upstream, Offset: 4096, Payload: []byte("a**b"), Masked: 2,
+		},
+		text: prefix + " L4D1 data conn=9f0c6a1be3d2a417-2a seq=7 direction=upstream offset=4096" +
+			" time=1732320000123456789 length=4 masked=2 data=612a2a62 sum=56201ec3",
+	},
+	{
+		name: "close with masked bytes",
+		record: Record{Kind: KindClose, Header: header, Close: &Close{
+			By:         "upstream",
+			Downstream: Ledger{Seen: 120, Kept: 100, Masked: 100, Dropped: []Drop{{"budget", 20}}},
+			Upstream:   Ledger{Seen: 5, Kept: 5, Masked: 1},
+		}},
+		text: prefix + " L4D1 close conn=9f0c6a1be3d2a417-2a seq=7 time=1732320000123456789 by=upstream" +
+			" downstream=seen:120,kept:100,masked:100,budget:20 upstream=seen:5,kept:5,masked:1 sum=ce2fb574",
+	},
+	{
 		name:   "end",
 		record: Record{Kind: KindEnd, Header: header, Offset: 120},
 		text: prefix + " L4D1 end conn=9f0c6a1be3d2a417-2a seq=7 direction=downstream offset=120" +
@@ -91,7 +109,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 	case KindOpen:
 		return AppendOpen(dst, &r.Header, r.Open)
 	case KindData:
-		return AppendData(dst, &r.Header, r.Direction, r.Offset, r.Payload)
+		return AppendMasked(dst, &r.Header, r.Direction, r.Offset, r.Payload, int(r.Masked))
 	case KindEnd:
 		return AppendEnd(dst, &r.Header, r.Direction, r.Offset)
 	default:
@@ -149,6 +167,9 @@ func TestParseFaults(t *testing.T) {
 		{"upper-case digits", data("6f00ff", "6F00FF"), ErrMalformed},
 		{"length one less", data("length=7", "length=6"), ErrMalformed},
 		{"length one more", data("length=7", "length=8"), ErrMalformed},
+		{"masked, none", data("length=7", "length=7 masked=0"), ErrMalformed},
+		{"masked, all", data("length=7", "length=7 masked=7"), ErrSum},
+		{"masked, one more than there are", data("length=7", "length=7 masked=8"), ErrMalformed},
 		{"length beyond the line", data("length=7", "length=100"), ErrMalformed},
 		{"length beyond everything", data("length=7", "length=18446744073709551616"), ErrMalformed},
 		{"sequence number of another line", data("seq=7", "seq=8"), ErrSum},
@@ -286,8 +307,8 @@ func TestTextIsCut(t *testing.T) {
 
 func TestOverhead(t *testing.T) {
 	payload := bytes.Repeat([]byte{0xa5}, 1e6)
-	line := AppendData(nil, &highest, Downstream, math.MaxUint64, payload)
-	require.Equal(t, MaxDataOverhead-len("18446744073709551615")+len("1000000"), len(line)-2*len(payload))
+	line := AppendMasked(nil, &highest, Downstream, math.MaxUint64, payload, len(payload))
+	require.Equal(t, MaxDataOverhead-2*len("18446744073709551615")+2*len("1000000"), len(line)-2*len(payload))
 
 	text := strings.Repeat("\n", 1000)
 	open := AppendOpen(nil, &highest, &Open{

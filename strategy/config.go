@@ -3,6 +3,8 @@
 // state come in as values. The plugin links it, so it uses few and small standard packages.
 package strategy
 
+import "l4dump/internal/mask"
+
 // Config is the plugin's configuration: the JSON object that Parse reads.
 type Config struct {
 	Strategy Strategy // the application's strategy
@@ -72,6 +74,7 @@ type Capture struct {
 	ConnectionRate          float64 // the share of the selected connections that are recorded, over 0 up to 1
 	NextFilter              NextFilter
 	Selection               Selection
+	Mask                    mask.Config
 }
 
 // Format is the dialect of the lines.

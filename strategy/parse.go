@@ -114,6 +114,7 @@ func (p reader) capture(c *Capture) scan.Value {
 		})),
 		scan.Key("match", p.criteria(&c.Selection.Match)),
 		scan.Key("except", p.criteria(&c.Selection.Except)),
+		scan.Key("mask", p.mask(&c.Mask)),
 		scan.Key("next_filter", scan.OneOf(p.Parser, &c.NextFilter, NextTCPProxy, NextHTTPConnectionManager, NextOther)),
 	}, func(string) {
 		if !given && c.Unit == UnitConnections {

@@ -1,6 +1,8 @@
 package strategy
 
 import (
+	"l4dump/internal/fault"
+	"l4dump/internal/mask"
 	"l4dump/internal/scan"
 )
 
@@ -12,12 +14,30 @@ func (p reader) criteria(c *Criteria) scan.Value {
 		scan.Key("directions", p.texts(&c.Directions, `"inbound" or "outbound"`, isDirection)),
 		scan.Key("sni", p.texts(&c.SNI, wantPattern, isPattern)),
 		scan.Key("peers", p.texts(&c.Peers, wantPattern, isPattern)),
-		scan.Key("first_bytes", p.texts(&c.FirstBytes, "1 to "+itoa(MaxFirstBytes)+" bytes in hex digits", unhex)),
+		scan.Key("first_bytes", p.texts(&c.FirstBytes, wantHex, unhex)),
 	}, func(path string) {
 		if c.empty() {
 			p.Fault(path, "want at least one key: ports, sources, destinations, directions, sni, peers or first_bytes")
 		}
 	})
+}
+
+func (p reader) mask(c *mask.Config) scan.Value {
+	return p.Object([]scan.Member{
+		scan.Key("patterns", p.texts(&c.Patterns, "1 to "+itoa(mask.MaxPatternBytes)+" bytes of text", isMaskPattern)),
+		scan.Key("hex_patterns", p.texts(&c.Patterns, wantHex, unhex)),
+		scan.Key("http_headers", p.Bool(&c.HTTPHeaders)),
+		scan.Key("card_numbers", p.Bool(&c.CardNumbers)),
+		scan.Key("lengths_only", p.Bool(&c.LengthsOnly)),
+	}, func(path string) {
+		if n := len(c.Patterns); n > mask.MaxPatterns {
+			p.Fault(fault.Join(path, "patterns"), "want at most "+itoa(mask.MaxPatterns)+" together with hex_patterns, got "+itoa(int64(n)))
+		}
+	})
+}
+
+func isMaskPattern(text string) (string, bool) {
+	return text, text != "" && len(text) <= mask.MaxPatternBytes
 }
 
 const wantPattern = `a text of 1 to 256 bytes, with at most one "*", first or last`
@@ -53,6 +73,8 @@ func (p reader) texts(to *[]string, want string, parse func(text string) (string
 }
 
 // list reads a list of 1 to MaxCriteria elements.
+//
+//go:noinline
 func (p reader) list(want string, element scan.Value) scan.Value {
 	return func(path string) {
 		n := int64(0)
@@ -63,6 +85,8 @@ func (p reader) list(want string, element scan.Value) scan.Value {
 		})(path)
 	}
 }
+
+const wantHex = "1 to 64 bytes in hex digits" // up to MaxFirstBytes
 
 // unhex returns the bytes that pairs of hex digits stand for.
 func unhex(text string) (string, bool) {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"l4dump/internal/mask"
 )
 
 func TestParseDefaults(t *testing.T) {
@@ -31,7 +33,8 @@ func TestParseEveryKey(t *testing.T) {
 		"fuse": {"margin": 0.5, "readings": 3, "soft": 7.5},
 		"capture": {"unit": "connections", "directions": ["upstream"], "max_bytes_per_second": 2048,
 			"max_lines_per_second": 1e1, "max_bytes_per_connection": 1, "max_connections": 2,
-			"max_connections_per_window": 3, "connection_rate": 0.25, "next_filter": "other"},
+			"max_connections_per_window": 3, "connection_rate": 0.25,
+			"mask": {"patterns": ["a"], "hex_patterns": ["00FF"], "http_headers": true, "card_numbers": true, "lengths_only": true}, "next_filter": "other"},
 		"output": {"format": "layotto", "level": "warn", "max_line_bytes": 8192, "write_bytes": 65536}
 	}`))
 	require.NoError(t, err)
@@ -42,7 +45,8 @@ func TestParseEveryKey(t *testing.T) {
 		Fuse:     FuseConfig{Margin: 0.5, Readings: 3, Soft: 7.5},
 		Capture: Capture{
 			Unit: UnitConnections, Upstream: true, MaxBytesPerSecond: 2048, MaxLinesPerSecond: 10, MaxBytesPerConnection: 1,
-			MaxConnections: 2, MaxConnectionsPerWindow: 3, ConnectionRate: 0.25, NextFilter: NextOther,
+			MaxConnections: 2, MaxConnectionsPerWindow: 3, ConnectionRate: 0.25,
+			Mask: mask.Config{Patterns: []string{"a", "\x00\xff"}, HTTPHeaders: true, CardNumbers: true, LengthsOnly: true}, NextFilter: NextOther,
 		},
 		Output: Output{Format: FormatLayotto, Level: LevelWarn, MaxLineBytes: 8192, WriteBytes: 65536},
 	}, got)
@@ -129,6 +133,16 @@ func TestBounds(t *testing.T) {
 		{"connection rate under", `{"capture":{"connection_rate":0}}`, rate + "0"},
 		{"connection rate most", `{"capture":{"connection_rate":1.0}}`, ""},
 		{"connection rate over", `{"capture":{"connection_rate":1.001}}`, rate + "1.001"},
+		{"a mask of everything", `{"capture":{"mask":{"patterns":["a"],"hex_patterns":["00"],"http_headers":true,"card_numbers":true,"lengths_only":false}}}`, ""},
+		{"mask that is no boolean", `{"capture":{"mask":{"lengths_only":1}}}`, `capture.mask.lengths_only: want true or false, got 1`},
+		{"pattern empty", `{"capture":{"mask":{"patterns":[""]}}}`, `capture.mask.patterns[0]: want 1 to 256 bytes of text, got ""`},
+		{"pattern longest", `{"capture":{"mask":{"patterns":["` + strings.Repeat("a", 256) + `"]}}}`, ""},
+		{"hexadecimal pattern of half a byte", `{"capture":{"mask":{"hex_patterns":["0"]}}}`, `capture.mask.hex_patterns[0]: want 1 to 64 bytes in hex digits, got "0"`},
+		{"most patterns", `{"capture":{"mask":{"patterns":["a"` + strings.Repeat(`,"a"`, 14) + `],"hex_patterns":["00"]}}}`, ""},
+		{
+			"more patterns", `{"capture":{"mask":{"patterns":["a"` + strings.Repeat(`,"a"`, 15) + `],"hex_patterns":["00"]}}}`,
+			`capture.mask.patterns: want at most 16 together with hex_patterns, got 17`,
+		},
 		{"bytes per second none", `{"capture":{"max_bytes_per_second":0}}`, ""},
 		{"bytes per second least", `{"capture":{"max_bytes_per_second":1024}}`, ""},
 		{"bytes per second under", `{"capture":{"max_bytes_per_second":1023}}`, bps + "1023"},

@@ -89,13 +89,13 @@ func LogLevel() Level {
 }
 
 // DownstreamData returns up to size bytes of the data that arrived from downstream, from start on. Only within
-// OnDownstreamData.
+// OnDownstreamData. They are a copy, valid until the next call for a buffer, and may be overwritten until then.
 func DownstreamData(start, size int) ([]byte, error) {
 	return buffer(bufferDownstreamData, start, size)
 }
 
-// UpstreamData returns up to size bytes of the data that arrived from upstream, from start on. Only within
-// OnUpstreamData.
+// UpstreamData returns up to size bytes of the data that arrived from upstream, from start on, as
+// DownstreamData does. Only within OnUpstreamData.
 func UpstreamData(start, size int) ([]byte, error) { return buffer(bufferUpstreamData, start, size) }
 
 // PluginConfiguration returns the configuration, size bytes, within OnPluginStart. It may be empty.

@@ -209,6 +209,9 @@ func (a *Assembler) end(c *conn, last *Close) error {
 	if c.selected && v.Repeats {
 		a.stats.Repeats++
 	}
+	if v.Masked > 0 {
+		a.stats.Masked++
+	}
 	if c.consumer == nil {
 		return nil
 	}
@@ -316,6 +319,7 @@ func (a *Assembler) give(c *conn, e *entry, selected bool) error {
 	if e.Kind == KindData {
 		a.stats.Bytes[e.Direction] += uint64(len(e.Payload))
 		c.streams[e.Direction].given += uint64(len(e.Payload))
+		c.masked += e.Masked
 	}
 	if !c.selected {
 		c.selected = true

@@ -48,6 +48,9 @@ type Verdict struct {
 	// Repeats means that the certain bytes are not exact. The filter after the recorder left bytes in the proxy's
 	// buffer, as an HTTP connection manager does with pipelined requests: bytes of downstream may stand more than once.
 	Repeats bool
+	// Masked is how many of the bytes that the Consumer was given the recorder has overwritten: the certain bytes are not
+	// exact either.
+	Masked uint64
 	// TLS means that a direction begins with a TLS handshake: what follows is ciphertext.
 	TLS bool
 }
@@ -68,6 +71,9 @@ func (v *Verdict) String() string {
 	if v.Repeats {
 		text += "; not exact: bytes of downstream may stand more than once before an HTTP connection manager"
 	}
+	if v.Masked > 0 {
+		text += "; not exact: " + count(v.Masked, "byte") + " masked"
+	}
 	return text
 }
 
@@ -75,7 +81,7 @@ func (v *Verdict) String() string {
 const nextRepeats = "http_connection_manager"
 
 func (c *conn) verdict(last *Close) Verdict {
-	v := Verdict{Close: last, TLS: c.tls}
+	v := Verdict{Close: last, TLS: c.tls, Masked: c.masked}
 	certain := c.certain
 	for d := range c.streams {
 		v.Received[d] = c.streams[d].given

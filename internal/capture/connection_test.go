@@ -50,6 +50,15 @@ func TestVerdict(t *testing.T) {
 		{"whole", Options{}, func() []string { return lines }, verdict{
 			"whole", 6, [2]uint64{18, 28}, [2]uint64{18, 28},
 		}},
+		{"masked bytes", Options{}, func() []string {
+			r := newRecorder(connA)
+			return []string{
+				r.open(), r.masked(record.Downstream, "a**"), r.masked(record.Upstream, "*"),
+				r.closeWith(record.Ledger{Seen: 3, Kept: 3, Masked: 2}, record.Ledger{Seen: 1, Kept: 1, Masked: 1}),
+			}
+		}, verdict{
+			"whole; not exact: 3 bytes masked", 4, [2]uint64{3, 1}, [2]uint64{3, 1},
+		}},
 		{"records in another order", Options{}, func() []string {
 			return []string{lines[5], lines[3], lines[4], lines[0], lines[2], lines[1]}
 		}, verdict{

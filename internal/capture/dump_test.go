@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -56,6 +57,14 @@ func (r *recorder) data(d record.Direction, payload string) string {
 	return string(line)
 }
 
+// masked writes data of which the bytes that are "*" are masked.
+func (r *recorder) masked(d record.Direction, payload string) string {
+	defer r.step()
+	line := record.AppendMasked(nil, &r.header, d, r.offsets[d], []byte(payload), strings.Count(payload, "*"))
+	r.offsets[d] += uint64(len(payload))
+	return string(line)
+}
+
 func (r *recorder) end(d record.Direction) string {
 	defer r.step()
 	return string(record.AppendEnd(nil, &r.header, d, r.offsets[d]))
@@ -72,11 +81,6 @@ func (r *recorder) close() string {
 func (r *recorder) closeWith(downstream, upstream record.Ledger) string {
 	defer r.step()
 	return string(record.AppendClose(nil, &r.header, &record.Close{By: "downstream", Downstream: downstream, Upstream: upstream}))
-}
-
-// peek returns what data would write.
-func (r *recorder) peek(payload string) string {
-	return string(record.AppendData(nil, &r.header, record.Downstream, r.offsets[0], []byte(payload)))
 }
 
 // conversation returns the lines of a whole connection with all kinds of records.

@@ -44,7 +44,7 @@ type Close struct {
 //
 //	Kind   sets
 //	open   Open
-//	data   Direction, Offset of Payload's first byte in the direction's stream, Payload
+//	data   Direction, Offset of Payload's first byte in the direction's stream, Payload, Masked
 //	end    Direction, Offset: the length of the direction's stream
 //	close  Close
 type Event struct {
@@ -52,6 +52,7 @@ type Event struct {
 	Header
 	Direction Direction
 	Offset    uint64
+	Masked    uint64 // bytes of Payload that the recorder overwrote
 	Payload   []byte // belongs to the source: valid until the call that it is given to returns
 	Open      *Open  // is not changed any more and may be kept
 	Close     *Close // is not changed any more and may be kept
@@ -59,7 +60,9 @@ type Event struct {
 
 // EventOf returns what a record says. It shares the record's Payload and Open.
 func EventOf(r *record.Record) Event {
-	e := Event{Kind: r.Kind, Header: r.Header, Direction: r.Direction, Offset: r.Offset, Payload: r.Payload, Open: r.Open}
+	e := Event{
+		Kind: r.Kind, Header: r.Header, Direction: r.Direction, Offset: r.Offset, Payload: r.Payload, Masked: r.Masked, Open: r.Open,
+	}
 	if r.Close != nil {
 		e.Close = &Close{By: r.Close.By, Ledger: [2]Ledger{r.Close.Downstream, r.Close.Upstream}, HasLedger: true}
 	}

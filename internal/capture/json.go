@@ -51,6 +51,10 @@ func appendJSON(dst []byte, e *Event) []byte {
 	case KindData:
 		dst = append(dst, `,"length":`...)
 		dst = strconv.AppendUint(dst, uint64(len(e.Payload)), 10)
+		if e.Masked > 0 {
+			dst = append(dst, `,"masked":`...)
+			dst = strconv.AppendUint(dst, e.Masked, 10)
+		}
 		dst = append(dst, `,"data":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, e.Payload)
 		dst = append(dst, '"')
@@ -96,6 +100,10 @@ func appendLedgerJSON(dst []byte, l *Ledger) []byte {
 	dst = strconv.AppendUint(dst, l.Seen, 10)
 	dst = append(dst, `,"kept":`...)
 	dst = strconv.AppendUint(dst, l.Kept, 10)
+	if l.Masked > 0 {
+		dst = append(dst, `,"masked":`...)
+		dst = strconv.AppendUint(dst, l.Masked, 10)
+	}
 	dst = append(dst, `,"dropped":{`...)
 	for i, drop := range l.Dropped {
 		if i > 0 {

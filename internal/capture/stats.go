@@ -9,6 +9,7 @@ type Stats struct {
 	Bytes       [2]uint64 // of payload, by Direction
 	TLS         uint64    // connections that have ended, or the input has, and hold ciphertext
 	Repeats     uint64    // such connections whose Verdict says Repeats
+	Masked      uint64    // such connections with bytes that the recorder overwrote
 	Faults      uint64    // that were reported
 }
 

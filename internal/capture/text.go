@@ -88,6 +88,7 @@ func appendHeadline(dst []byte, e *Event) []byte {
 		dst = strconv.AppendUint(dst, e.Offset, 10)
 		dst = append(dst, ", "...)
 		dst = appendCount(dst, uint64(len(e.Payload)))
+		dst = appendMaskedText(dst, e.Masked)
 	case KindEnd:
 		dst = append(dst, e.Direction.String()...)
 		dst = append(dst, " end at "...)
@@ -142,6 +143,7 @@ func appendLedgerText(dst []byte, l *Ledger) []byte {
 	dst = strconv.AppendUint(dst, l.Seen, 10)
 	dst = append(dst, ", kept "...)
 	dst = strconv.AppendUint(dst, l.Kept, 10)
+	dst = appendMaskedText(dst, l.Masked)
 	for _, drop := range l.Dropped {
 		dst = append(dst, ", "...)
 		dst = appendText(dst, drop.Reason)
@@ -149,6 +151,13 @@ func appendLedgerText(dst []byte, l *Ledger) []byte {
 		dst = strconv.AppendUint(dst, drop.Bytes, 10)
 	}
 	return dst
+}
+
+func appendMaskedText(dst []byte, masked uint64) []byte {
+	if masked == 0 {
+		return dst
+	}
+	return strconv.AppendUint(append(dst, ", masked "...), masked, 10)
 }
 
 func appendCount(dst []byte, bytes uint64) []byte {

@@ -277,6 +277,7 @@ func TestDecodeSummary(t *testing.T) {
 			"both", dumpLinesOf(1, "http_connection_manager", hello, "world"),
 			"TLS, not decrypted: 1 connection\nnot exact: 1 connection" + inexact,
 		},
+		{"masked", maskedLines(), "not exact: 1 connection with masked bytes\n"},
 		{"another filter", dumpLinesOf(1, "other", "hello", "world"), ""},
 		{"two", append(dumpLinesOf(1, "", hello, "world"), dumpLinesOf(2, "", hello, "world")...), "TLS, not decrypted: 2 connections\n"},
 	} {
@@ -287,6 +288,15 @@ func TestDecodeSummary(t *testing.T) {
 			require.Equal(t, row.want, stderr.String()[:last])
 		})
 	}
+}
+
+// maskedLines are those of dumpLinesOf with a masked byte.
+func maskedLines() []string {
+	lines := dumpLinesOf(1, "tcp_proxy", "hello", "world")
+	r, _, _ := record.Parse([]byte(lines[1][strings.Index(lines[1], "[01a20600"):]), nil)
+	r.Payload[0] = '*'
+	lines[1] = string(record.AppendMasked(nil, &r.Header, r.Direction, r.Offset, r.Payload, 1)) + "\n"
+	return lines
 }
 
 func TestDecodeCompletion(t *testing.T) {

@@ -80,6 +80,9 @@ func (p *printer) summarize(d *dumplog.Source, s capture.Stats) {
 		fmt.Fprintf(p.stderr, "not exact: %s before an HTTP connection manager; of pipelined requests, "+
 			"bytes stand more than once\n", connections(s.Repeats))
 	}
+	if s.Masked > 0 {
+		fmt.Fprintf(p.stderr, "not exact: %s with masked bytes\n", connections(s.Masked))
+	}
 	switch {
 	case !d.Found() && d.Corrupt():
 		fmt.Fprintln(p.stderr, "no record was found")

@@ -56,7 +56,7 @@ func (c *cardState) end(i int) int {
 
 func (c *cardState) add(digit byte) {
 	if c.count == maxRunDigits {
-		c.overflown = true
+		c.overflown, c.separated = true, false
 		return
 	}
 	if c.count == 0 || c.separated {

@@ -3,10 +3,7 @@
 // changes. The plugin links it, so it uses few and small standard packages.
 package mask
 
-import (
-	"bytes"
-	"slices"
-)
+import "bytes"
 
 // Byte is what stands in place of a masked byte.
 const Byte = '*'
@@ -36,7 +33,8 @@ type Mask struct {
 	config   Config
 	patterns [][]byte // config's
 	longest  int      // bytes of the longest of them
-	ranges   []span   // that Apply found, in the order of the detectors, then merged
+	ranges   []span   // that Apply found, in the order of the detectors
+	marks    []bool   // which bytes of the read they hold
 	joined   []byte   // the end of the reads before, and the beginning of this one
 }
 
@@ -57,12 +55,20 @@ func New(config Config) *Mask {
 // begins.
 type Stream struct {
 	tail   []byte // the last bytes, as they were, that begin a pattern; they are overwritten
+	gap    bool   // bytes are missing before the next ones
+	rest   int    // how many more of the next bytes may be the end of a pattern that began in a gap
 	header headerState
 	card   cardState
 }
 
-// Gap tells that bytes of the stream are not given to Apply: what stands before them does not continue after them.
-func (s *Stream) Gap() { *s = Stream{tail: s.tail[:0]} }
+// Gap tells that bytes of the stream are not given to Apply. What must not be seen may have begun in them: the next bytes
+// are overwritten as far as that may reach, which is the length of the longest pattern, the end of a line for a header
+// field, the end of a run of digits for a card number.
+func (s *Stream) Gap() {
+	*s = Stream{tail: s.tail[:0], gap: true}
+	s.header.place = inValue
+	s.card.count, s.card.overflown = maxRunDigits, true
+}
 
 // Apply overwrites what must not be seen of read, the next bytes of the stream s, and returns how many bytes it has
 // overwritten.
@@ -72,6 +78,11 @@ func (s *Stream) Gap() { *s = Stream{tail: s.tail[:0]} }
 // for the first read of a stream.
 func (m *Mask) Apply(s *Stream, read []byte) (masked int) {
 	m.ranges = m.ranges[:0]
+	if cap(m.marks) < len(read) {
+		m.marks = make([]bool, len(read))
+	}
+	m.marks = m.marks[:len(read)]
+	clear(m.marks)
 	if len(read) == 0 {
 		return 0
 	}
@@ -85,23 +96,20 @@ func (m *Mask) Apply(s *Stream, read []byte) (masked int) {
 		if m.config.CardNumbers {
 			m.ranges = s.card.scan(m.ranges, read)
 		}
-		m.merge()
 	}
 	for _, r := range m.ranges {
-		part := read[r.start:r.end]
-		for i := range part {
-			part[i] = Byte
+		for i := r.start; i < r.end; i++ {
+			read[i], m.marks[i] = Byte, true
 		}
-		masked += len(part)
 	}
-	return masked
+	return m.Count(0, len(read))
 }
 
 // Count returns how many of the bytes from start up to end of the read that Apply saw last it has overwritten.
 func (m *Mask) Count(start, end int) (masked int) {
-	for _, r := range m.ranges {
-		if from, to := max(r.start, start), min(r.end, end); from < to {
-			masked += to - from
+	for _, marked := range m.marks[start:end] {
+		if marked {
+			masked++
 		}
 	}
 	return masked
@@ -111,6 +119,14 @@ func (m *Mask) Count(start, end int) (masked int) {
 func (m *Mask) literals(s *Stream, read []byte) {
 	if m.longest == 0 {
 		return
+	}
+	if s.gap {
+		s.gap, s.rest = false, m.longest-1
+	}
+	if s.rest > 0 {
+		end := min(s.rest, len(read))
+		s.rest -= end
+		m.ranges = append(m.ranges, span{0, end})
 	}
 	before := len(s.tail)
 	m.joined = append(append(m.joined[:0], s.tail...), read[:min(m.longest-1, len(read))]...)
@@ -137,6 +153,7 @@ func (m *Mask) literals(s *Stream, read []byte) {
 
 // find adds where pattern stands in text, which begins before bytes ahead of the read.
 func (m *Mask) find(text []byte, pattern []byte, before int) {
+	done := 0 // of the read
 	for from := 0; ; {
 		i := bytes.Index(text[from:], pattern)
 		if i < 0 {
@@ -144,7 +161,8 @@ func (m *Mask) find(text []byte, pattern []byte, before int) {
 		}
 		start := from + i
 		if end := start + len(pattern); end > before {
-			m.ranges = append(m.ranges, span{max(start-before, 0), end - before})
+			m.ranges = append(m.ranges, span{max(start-before, done), end - before})
+			done = end - before
 		}
 		from = start + 1 // one may overlap the next
 	}
@@ -158,18 +176,4 @@ func beginning(text []byte, pattern []byte) int {
 		}
 	}
 	return 0
-}
-
-// merge puts the ranges into order, without overlaps.
-func (m *Mask) merge() {
-	slices.SortFunc(m.ranges, func(a, b span) int { return a.start - b.start })
-	kept := m.ranges[:0]
-	for _, r := range m.ranges {
-		if last := len(kept) - 1; last >= 0 && r.start <= kept[last].end {
-			kept[last].end = max(kept[last].end, r.end)
-			continue
-		}
-		kept = append(kept, r)
-	}
-	m.ranges = kept
 }

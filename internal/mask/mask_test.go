@@ -71,6 +71,7 @@ func TestApply(t *testing.T) {
 		{"card over reads", cards, []string{"n 4111 11", "11 1111 ", "1111."}, "n *******|********|****.", []int{7, 8, 4}},
 		{"no card over reads", cards, []string{"n 12", "34."}, "n **|34.", []int{2, 0}},
 		{"64 digits", cards, []string{strings.Repeat("1", 64) + "."}, strings.Repeat("1", 64) + ".", []int{0}},
+		{"65 digits and one more", cards, []string{strings.Repeat("1", 65) + " 1."}, strings.Repeat("*", 67) + ".", []int{67}},
 		{"65 digits", cards, []string{strings.Repeat("1", 65) + "."}, strings.Repeat("*", 65) + ".", []int{65}},
 
 		{"lengths only", Config{LengthsOnly: true}, []string{"ab", "c"}, "**|*", []int{2, 1}},
@@ -90,14 +91,39 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestGap holds a stream against one of which bytes were not seen.
+// TestGap has what comes after bytes that were not seen.
 func TestGap(t *testing.T) {
-	m, s := New(Config{Patterns: []string{"secret"}, HTTPHeaders: true, CardNumbers: true}), Stream{}
-	m.Apply(&s, []byte("Cookie: a sec"))
-	s.Gap()
-	rest := []byte("ret b\r\n")
-	require.Zero(t, m.Apply(&s, rest))
-	require.Equal(t, "ret b\r\n", string(rest))
+	pattern := Config{Patterns: []string{"secret"}}
+	for _, row := range []struct {
+		name   string
+		config Config
+		before string
+		reads  []string
+		want   string
+	}{
+		{"nothing is masked", Config{}, "a", []string{"secret"}, "secret"},
+		{"a pattern may end", pattern, "a sec", []string{"ret b"}, "*****"},
+		{"over two reads", pattern, "a sec", []string{"re", "t bc"}, "**|***c"},
+		{"and another begins", pattern, "a", []string{"12345secret."}, "***********."},
+		{"of a pattern of one byte nothing is left", Config{Patterns: []string{"s"}}, "s", []string{"as"}, "a*"},
+		{"a value may end", Config{HTTPHeaders: true}, "X: a", []string{"b ", "c\r\n", "X: a\r\n"}, "**|*\r\n|X: a\r\n"},
+		{"a value may be folded", Config{HTTPHeaders: true}, "X: a", []string{"\r\n", " b\r\nX: c\r\n"}, "\r\n| *\r\nX: c\r\n"},
+		{"a number may end", Config{CardNumbers: true}, "n 41", []string{"11 1", "1 n 1."}, "****|* n 1."},
+		{"a number may begin", Config{CardNumbers: true}, "n 41", []string{"n 4111111111111111."}, "n ****************."},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			m, s := New(row.config), Stream{}
+			m.Apply(&s, []byte(row.before))
+			s.Gap()
+			var got []string
+			for _, read := range row.reads {
+				b := []byte(read)
+				m.Apply(&s, b)
+				got = append(got, string(b))
+			}
+			require.Equal(t, row.want, strings.Join(got, "|"))
+		})
+	}
 }
 
 func TestCount(t *testing.T) {
@@ -207,6 +233,38 @@ func TestNothingLeaks(t *testing.T) {
 			case got[i] != stream[i] && !may[i]:
 				require.True(t, ends[i], "byte %d of %q is masked in its midst: %q", i, stream, got)
 			}
+		}
+	})
+}
+
+// TestNothingLeaksAfterGaps has reads that are not given to the Mask.
+func TestNothingLeaksAfterGaps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		config := Config{
+			Patterns:    rapid.SliceOfN(rapid.SampledFrom([]string{"secret", "aab", "\n", "abcabcabd"}), 0, 2).Draw(t, "patterns"),
+			HTTPHeaders: rapid.Bool().Draw(t, "headers"),
+			CardNumbers: rapid.Bool().Draw(t, "cards"),
+		}
+		stream := strings.Join(rapid.SliceOf(rapid.SampledFrom([]string{
+			"secret", "sec", "a", "aab", "abcabc", "abd", "\r\n", "\n", " ", "x", "Cookie: a=b\r\n", "Authorization:",
+			"Set-Cookie: q\r\n z\r\n", "4111111111111111", "4111 1111 1111 1111", "1", "23",
+		})).Draw(t, "pieces"), "") + "\x01"
+		must, _ := wanted(config, stream)
+		m, s := New(config), Stream{}
+		for from := 0; from < len(stream); {
+			n := rapid.IntRange(1, len(stream)-from).Draw(t, "read")
+			if rapid.Bool().Draw(t, "seen") {
+				read := []byte(stream[from : from+n])
+				m.Apply(&s, read)
+				for i := range read {
+					if must[from+i] {
+						require.Equal(t, byte(Byte), read[i], "byte %d of %q shows", from+i, stream)
+					}
+				}
+			} else {
+				s.Gap()
+			}
+			from += n
 		}
 	})
 }

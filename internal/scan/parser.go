@@ -64,6 +64,8 @@ func (p *Parser) Fault(path, message string) {
 }
 
 // Object reads an object by its members. If they are without a fault, done (if not nil) looks at them together.
+//
+//go:noinline
 func (p *Parser) Object(members []Member, done Value) Value {
 	return func(path string) {
 		if p.kind() != '{' {
@@ -115,6 +117,8 @@ func known(members []Member, name string) bool {
 }
 
 // List reads a list, its elements by element. If they are without a fault, done (if not nil) looks at them together.
+//
+//go:noinline
 func (p *Parser) List(want string, element, done Value) Value {
 	return func(path string) {
 		if p.kind() != '[' {
@@ -151,7 +155,7 @@ func (p *Parser) wrong(path, want string) {
 }
 
 // scalar reads a value of kind and gives its text (a string's content) to accept. If that refuses it, or the value is
-// of another kind, it is a fault. Inlined it would be in the plugin a dozen times.
+// of another kind, it is a fault. Inlined it, and others here, would be in the plugin a dozen times.
 //
 //go:noinline
 func (p *Parser) scalar(kind byte, want string, accept func(text string) bool) Value {
@@ -178,10 +182,24 @@ func (p *Parser) Text(want string, accept func(text string) bool) Value {
 	return p.scalar('"', want, accept)
 }
 
+// Bool reads true or false.
+//
+//go:noinline
+func (p *Parser) Bool(to *bool) Value {
+	return func(path string) {
+		text := p.value()
+		if *to = string(text) == "true"; !*to && p.damage == "" && string(text) != "false" {
+			p.Fault(path, "want true or false, got "+describe(text))
+		}
+	}
+}
+
 // OrNoLimit says that 0 is allowed besides a range.
 const OrNoLimit = ", or 0 for no limit"
 
 // Integer reads a whole number from least to most, however it is written: 5, 5.0 or 50e-1. or is empty or OrNoLimit.
+//
+//go:noinline
 func (p *Parser) Integer(to *int64, least, most int64, or string) Value {
 	return p.scalar('0', "a whole number from "+itoa(least)+" to "+itoa(most)+or, func(text string) bool {
 		n, ok := wholeNumber(text)
@@ -237,6 +255,8 @@ func wholeNumber(text string) (_ int64, ok bool) {
 }
 
 // Number reads a number that accept takes; want says which those are.
+//
+//go:noinline
 func (p *Parser) Number(to *float64, want string, accept func(n float64) bool) Value {
 	return p.scalar('0', want, func(text string) bool {
 		n, err := strconv.ParseFloat(text, 64) // an error if it is too large

@@ -270,7 +270,7 @@ func appendRecord(w *Writer, e *capture.Event) []byte {
 	case capture.KindOpen:
 		b = record.AppendOpen(b, &e.Header, e.Open)
 	case capture.KindData:
-		b = record.AppendDetached(b, &e.Header, e.Direction, e.Offset, e.Payload)
+		b = record.AppendDetached(b, &e.Header, e.Direction, e.Offset, e.Payload, int(e.Masked))
 	case capture.KindEnd:
 		b = record.AppendEnd(b, &e.Header, e.Direction, e.Offset)
 	case capture.KindClose:
