@@ -11,8 +11,8 @@ ENVOYS := $(foreach v,$(ENVOY_VERSIONS),build/envoy/$(v)/bin/envoy)
 ENVOY  := $(firstword $(ENVOYS))
 PYTHON := python3
 
-# What envoy.yaml's clusters lead to.
-DEMO := --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --sidecar-dir build/sidecar
+# What envoy.yaml's clusters lead to. The example is to show something on a busy machine too.
+DEMO := --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --sidecar-dir build/sidecar --ignore-load
 # What `make run` adds to the command, such as RUN_FLAGS=--format=log.
 RUN_FLAGS :=
 # How long each fuzz target runs in `make test`.

@@ -40,6 +40,7 @@ type runFlags struct {
 	echo        string
 	sidecar     string
 	sidecarDir  string
+	ignoreLoad  bool
 	format      string
 	color       string
 	envoy       string
@@ -79,6 +80,7 @@ the same file. Interrupt (Ctrl-C) stops either; a second one does not wait for c
 	f.StringVar(&flags.echo, "echo", "", "also start a service at this ADDRESS that sends back what it gets")
 	f.StringVar(&flags.sidecar, "sidecar", "", "also start the sidecar at this ADDRESS, HOST:PORT or unix:///PATH")
 	f.StringVar(&flags.sidecarDir, "sidecar-dir", "l4dump-sidecar", "directory of all that the sidecar writes")
+	f.BoolVar(&flags.ignoreLoad, "ignore-load", false, "record however busy the machine is: that sidecar reports no load")
 	f.StringVar(&flags.format, "format", formatText, "how to show the dump: text, or the log as it is")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
 	f.StringVar(&flags.envoy, "envoy", "", "run this Envoy binary instead of the built-in engine")
@@ -100,6 +102,9 @@ func (f *runFlags) check() (host.LogLevel, error) {
 	}
 	if f.drainTime < 0 {
 		faults = append(faults, fmt.Sprintf("--drain-time is %s; wanted 0 or more", f.drainTime))
+	}
+	if f.ignoreLoad && f.sidecar == "" {
+		faults = append(faults, "--ignore-load belongs to --sidecar")
 	}
 	if f.format != formatText && f.format != formatLog {
 		faults = append(faults, fmt.Sprintf("--format is %q; wanted text or log", f.format))
@@ -168,12 +173,17 @@ func (f *runFlags) startSidecar(ctx context.Context, stderr io.Writer) (*sidecar
 	flags.logLevel = "warn"
 	flags.options.Dir = f.sidecarDir
 	flags.options.EnvoyAdmin = proxy.AdminURL(f.config)
+	note := ""
+	if f.ignoreLoad {
+		flags.options.Usage = noLoad{}
+		note = ", which reports no load: a busy machine stops nothing"
+	}
 	c, err := flags.start(ctx, stderr)
 	if err != nil {
 		return nil, fmt.Errorf("start the sidecar: %w%s", err, inUseHint(err, "--sidecar"))
 	}
 	for _, e := range c.server.Endpoints() {
-		fmt.Fprintf(stderr, "l4dump: sidecar on %s\n", e)
+		fmt.Fprintf(stderr, "l4dump: sidecar on %s%s\n", e, note)
 	}
 	return c, nil
 }

@@ -37,11 +37,12 @@ func TestRunRefusals(t *testing.T) {
 		{"argument", []string{"x"}, 2, "l4dump: unknown command \"x\" for \"l4dump run\"\n" + hint},
 		{
 			"every flag",
-			[]string{"--log-level", "loud", "--concurrency", "-1", "--drain-time", "-1s", "--format", "json", "--color", "red"},
+			[]string{"--log-level", "loud", "--concurrency", "-1", "--drain-time", "-1s", "--format", "json", "--color", "red", "--ignore-load"},
 			2,
 			`l4dump: --log-level is "loud"; wanted trace, debug, info, warning, error, critical or off
         --concurrency is -1; wanted 0 or more
         --drain-time is -1s; wanted 0 or more
+        --ignore-load belongs to --sidecar
         --format is "json"; wanted text or log
         --color is "red"; wanted auto, always or never
 ` + hint,
@@ -180,6 +181,28 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRunIgnoresTheLoad(t *testing.T) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+
+	file := runFile(t, "127.0.0.1:1", nil)
+	var stdout, stderr watched
+	code := make(chan int)
+	go func() {
+		code <- Run(strings.NewReader(""), &stdout, &stderr, []string{"run", "-c", file, "--sidecar", "127.0.0.1:0", "--sidecar-dir", t.TempDir(), "--ignore-load"})
+	}()
+	address := stderr.find(t, `l4dump: sidecar on tcp://(\S+), which reports no load: a busy machine stops nothing\n`)
+	stderr.find(t, `(Ctrl-C stops.)\n`)
+	status, text, errs := runCommand("", "ctl", "status", "--address", "http://"+address)
+	require.Zero(t, status, errs)
+	require.Regexp(t, `(?m)^cpu +0\.0 %, from --ignore-load, `, text)
+	require.Regexp(t, `(?m)^memory +0\.0 %, from --ignore-load, `, text)
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	require.Zero(t, <-code)
 }
 
 func TestRunStopsAtTheSecondInterrupt(t *testing.T) {

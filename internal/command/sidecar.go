@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -145,13 +146,16 @@ type sidecarProcess struct {
 	sampled chan struct{}
 }
 
-// start starts the sidecar; it stops when ctx ends.
+// start starts the sidecar; it stops when ctx ends. It measures, unless the options have a source of usage.
 func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*sidecarProcess, error) {
 	sampler, logger, err := f.resolve(stderr)
 	if err != nil {
 		return nil, usageError{errors.New(strings.ReplaceAll(err.Error(), "\n", "\n        "))}
 	}
-	f.options.Usage = usageSource{sampler}
+	measures := f.options.Usage == nil
+	if measures {
+		f.options.Usage = usageSource{sampler}
+	}
 	f.options.Logger = logger
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -163,7 +167,9 @@ func (f *sidecarFlags) start(ctx context.Context, stderr io.Writer) (*sidecarPro
 	c := &sidecarProcess{server: server, cancel: cancel, sampled: make(chan struct{})}
 	go func() {
 		defer close(c.sampled)
-		sampler.Run(ctx)
+		if measures {
+			sampler.Run(ctx)
+		}
 	}()
 	return c, nil
 }
@@ -278,6 +284,15 @@ func (u usageSource) Latest() (sidecar.Measurement, bool) {
 		m.CPU, m.Memory, m.Note = figureOf(reading.CPU), figureOf(reading.Memory), reading.Note
 	}
 	return m, ok
+}
+
+// noLoad is a source of usage for which the machine has nothing to do.
+type noLoad struct{}
+
+// Latest returns no load, measured now.
+func (noLoad) Latest() (sidecar.Measurement, bool) {
+	none := sidecar.Figure{Source: "--ignore-load", Taken: time.Now()}
+	return sidecar.Measurement{CPU: none, Memory: none}, true
 }
 
 func figureOf(f usage.Figure) sidecar.Figure {
