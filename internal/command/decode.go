@@ -64,11 +64,14 @@ long lines it joins; JSON of any nesting; the exports of collectors and log stor
 too; files compressed by gzip, zstd, xz or bzip2; UTF-16; colors. It reads back the packet captures
 that it writes. Several FILEs are read as one;
 without one, or with "-", standard input is read. If there is no record, it says what the input
-looks like, and exits 1.
+looks like.
 
 Damaged, missing, double and contradicting records are reported to standard error with their
 place (file:line:column). A record that comes early waits for those before it, up to 65536
-records or 32 MiB of payload.`,
+records or 32 MiB of payload.
+
+Exit codes: 0 there are records, 1 there is none of those that were asked for, or an input cannot
+be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 		Example: `  # show what the proxies of an application record
   kubectl logs -f --prefix --tail=-1 -l app=web -c istio-proxy | l4dump decode --follow
 
@@ -100,7 +103,7 @@ records or 32 MiB of payload.`,
 	f.StringSliceVar(&flags.conns, "conn", nil, "only this connection (repeatable)")
 	f.StringSliceVar(&flags.ports, "port", nil, "only connections to this port (repeatable)")
 	f.StringSliceVar(&flags.windows, "window", nil, "only records of this window (repeatable)")
-	f.BoolVar(&flags.strict, "strict", false, "exit 1 if the dump has any fault")
+	f.BoolVar(&flags.strict, "strict", false, "exit 1 if there is any fault, too")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
 	complete := func(flag string, values ...string) {
 		fixed := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
@@ -194,11 +197,11 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 		return err
 	}
 	stats := assembler.Stats()
-	p.summarize(log, stats)
+	p.summarize(log, stats, len(flags.conns)+len(flags.ports)+len(flags.windows) > 0)
 	switch {
 	case interrupted && !flags.follow:
 		return errors.New("interrupted before the end of the log")
-	case log.Corrupt(), !log.Found() && !interrupted:
+	case log.Corrupt(), stats.Records == 0 && log.LayottoLines() == 0 && !interrupted:
 		return errFound
 	case flags.strict && (stats.Faults > 0 || stats.Records == 0):
 		return errFound

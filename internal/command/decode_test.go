@@ -148,7 +148,22 @@ func TestDecode(t *testing.T) {
 			"loss in another connection, strict", "",
 			[]string{"--strict", "--conn", "9f0c6a1be3d2a417-2b", "lossy.log"},
 			1, "",
-			"no whole record was found of those that were asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+			"no record was found of those that were asked for\n0 records of 0 connections: 0 bytes downstream, 0 bytes upstream; 0 faults\n",
+		},
+		{
+			"none that was asked for", whole,
+			[]string{"--port", "1"},
+			1, "", "no record was found of those that were asked for\n" + noSummary,
+		},
+		{
+			"a part of a record only", lines[1][:len(lines[1])-10] + "\n", nil, 1, "",
+			"stdin:1:128: damaged: record is malformed\nno record was found: each one in the input is damaged\n" +
+				strings.Replace(noSummary, "0 faults", "1 fault", 1),
+		},
+		{
+			"a document with an example", "[01a20a35-6080-8e10-ac34-64756d700000][10000] L4D1 data conn=2dd5b5dded5698b0-1 seq=1 … sum=…\n", nil, 1, "",
+			"stdin:1:1: damaged: record is malformed\nno record was found: each one in the input is damaged\n" +
+				strings.Replace(noSummary, "0 faults", "1 fault", 1),
 		},
 		{"compressed", "", []string{"--strict", "whole.log.gz"}, 0, dumpText, dumpSummary},
 		{"compressed, cut", "", []string{"cut.log.gz"}, 1, "", "cut.log.gz: cannot be read further: gzip data ends early\nno record was found\n" +

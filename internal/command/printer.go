@@ -66,8 +66,9 @@ func (p *printer) clearBar() {
 	}
 }
 
-// summarize prints one line on what was decoded, and lines on what could not be.
-func (p *printer) summarize(d *dumplog.Source, s capture.Stats) {
+// summarize prints one line on what was decoded, and lines on what could not be. selects says that the command line asked
+// for some records only.
+func (p *printer) summarize(d *dumplog.Source, s capture.Stats, selects bool) {
 	p.clearBar()
 	if d.LayottoLines() > 0 {
 		fmt.Fprintf(p.stderr, "lines in Layotto's format: %d; they name no connection, direction or order, "+
@@ -88,8 +89,11 @@ func (p *printer) summarize(d *dumplog.Source, s capture.Stats) {
 		fmt.Fprintln(p.stderr, "no record was found")
 	case !d.Found():
 		fmt.Fprintf(p.stderr, "no record was found: %s\n", d.Hint())
-	case s.Records == 0 && d.LayottoLines() == 0:
-		fmt.Fprintln(p.stderr, "no whole record was found of those that were asked for")
+	case s.Records > 0 || d.LayottoLines() > 0:
+	case selects:
+		fmt.Fprintln(p.stderr, "no record was found of those that were asked for")
+	default:
+		fmt.Fprintln(p.stderr, "no whole record was found")
 	}
 	fmt.Fprintln(p.stderr, s)
 }
