@@ -157,7 +157,7 @@ func TestDecode(t *testing.T) {
 		},
 		{
 			"a part of a record only", lines[1][:len(lines[1])-10] + "\n", nil, 1, "",
-			"stdin:1:128: damaged: record is malformed\nno record was found: each one in the input is damaged\n" +
+			"stdin:1:128: damaged: record is cut short\nno record was found: each one in the input is damaged\n" +
 				strings.Replace(noSummary, "0 faults", "1 fault", 1),
 		},
 		{
