@@ -100,6 +100,20 @@ func (a *Assembler) Add(event *Event, print Fingerprint, at Place, now time.Time
 	return a.release(c, now)
 }
 
+// Skip says that none of a connection's events before seq will come: the source has only what follows. It is called before
+// Add is, for the connection.
+func (a *Assembler) Skip(id ID, seq uint64) error {
+	if a.conns[id] != nil {
+		return nil
+	}
+	c, err := a.open(id)
+	if err != nil {
+		return err
+	}
+	c.next = seq
+	return nil
+}
+
 // InputFault takes what is wrong with an input and with no connection that is known.
 func (a *Assembler) InputFault(f fmt.Stringer) {
 	a.stats.Faults++

@@ -61,8 +61,8 @@ are made up around what was recorded, and what TCP cannot show in comments.
 
 It finds them in whatever a log has been through: the files of Kubernetes (CRI) and Docker, whose
 long lines it joins; JSON of any nesting; the exports of collectors and log stores, newest first
-too; files compressed by gzip, zstd, xz or bzip2; UTF-16; colors. It reads back the packet captures
-that it writes. Several FILEs are read as one;
+too; files compressed by gzip, zstd, xz or bzip2; UTF-16; colors. It also reads packet captures
+(pcapng, pcap), its own and those of tcpdump and Wireshark. Several FILEs are read as one;
 without one, or with "-", standard input is read. If there is no record, it says what the input
 looks like.
 

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"l4dump/internal/capture"
 	"l4dump/record"
@@ -28,6 +31,7 @@ func (s Source) Read(ctx context.Context, a *capture.Assembler) error {
 // was an event.
 func Read(ctx context.Context, r io.Reader, name string, a *capture.Assembler) (found bool, err error) {
 	s := &reader{a: a, input: capture.Name(name), decoder: newDecoder(), partial: map[endpoints]*partial{}}
+	s.tracker = newTracker(s)
 	err = s.read(ctx, r)
 	return s.found, err
 }
@@ -41,6 +45,9 @@ type reader struct {
 	segment captured
 	event   capture.Event
 	found   bool
+
+	tracker *tracker // of connections that l4dump did not write
+	left    [isDamaged + 1]leftOut
 
 	partial      map[endpoints]*partial // by sender and receiver
 	partialBytes int
@@ -60,8 +67,9 @@ const (
 	checkPackets = 1024
 )
 
-// The faults of l4dump's own packets.
+// The faults of packets.
 var (
+	errFar     = errors.New("a segment's number is far from those of its connection: left out")
 	errPartial = errors.New("a record's payload is not whole")
 	errStray   = errors.New("payload without a record")
 	errDamaged = errors.New("a packet with a record is damaged")
@@ -84,6 +92,14 @@ func (s *reader) read(ctx context.Context, r io.Reader) error {
 			if err := s.take(); err != nil {
 				return err
 			}
+		}
+	}
+	if err := s.tracker.finish(); err != nil {
+		return err
+	}
+	for k, text := range leftOutTexts {
+		if l := &s.left[k]; l.count > 0 {
+			s.fault(l.first, fmt.Errorf("from this packet on, %d %s", l.count, text))
 		}
 	}
 	for _, p := range s.partial {
@@ -118,7 +134,35 @@ func (s *reader) take() error {
 		}
 		return s.takeOwn()
 	}
+	switch kind {
+	case isTCP:
+		if s.tracker.vm == 0 {
+			s.tracker.vm = vmOf(string(s.input), s.packet.time)
+		}
+		return s.tracker.take(&s.segment)
+	case isFragment, isDamaged:
+		l := &s.left[kind]
+		if l.count++; l.count == 1 {
+			l.first = s.packet.number
+		}
+	}
 	return nil
+}
+
+// vmOf stands for an input in the identifiers of its connections.
+func vmOf(name string, first int64) uint64 {
+	return xxhash.Sum64String(name + "\x00" + strconv.FormatInt(first, 10))
+}
+
+// leftOut counts packets that are left out for one reason.
+type leftOut struct {
+	count int
+	first int64 // the number of the first
+}
+
+var leftOutTexts = map[kind]string{
+	isFragment: "are fragments of IP packets, which are not put together",
+	isDamaged:  "are cut or damaged in their headers",
 }
 
 // takeOwn takes a packet that l4dump wrote.

@@ -3,6 +3,7 @@ package pcapng
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -162,6 +163,8 @@ func TestDamaged(t *testing.T) {
 // FuzzSource holds that whatever an input is, reading it ends without a panic, and what is written of it is read back.
 func FuzzSource(f *testing.F) {
 	f.Add(write(f, newRecorder(1).open(client4, server6Text).data(capture.Downstream, "GET /").drop(1, 3).data(capture.Upstream, "200").close("downstream").events))
+	f.Add(plain(binary.BigEndian, magicNano, 101, frames("", segments(client4, server4Text, segment{seq: 102, ack: 200, flags: flagACK, payload: []byte("b")},
+		segment{seq: 100, ack: 200, flags: flagACK | flagFIN, payload: []byte("aab")}))...))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		got := collect(t, t, Source{Name: "fuzz", Reader: bytes.NewReader(input)})
 		var all events
