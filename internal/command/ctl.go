@@ -46,7 +46,7 @@ application's values; else a global ON, with the global values.`,
 	}
 	p := cmd.PersistentFlags()
 	p.StringVar(&flags.address, "address", "http://"+sidecar.DefaultListen,
-		"the sidecar: unix:///PATH, http://HOST:PORT or https://HOST:PORT")
+		"the sidecar: HOST:PORT, http://HOST:PORT, https://HOST:PORT, unix:///PATH or /PATH")
 	p.StringVar(&flags.client.TokenFile, "token-file", "", "file with the bearer token to send")
 	p.StringVar(&flags.client.CA, "ca", "", "who signed the sidecar's certificate, PEM (default the system's)")
 	p.StringVar(&flags.client.ClientCert, "tls-cert", "", "certificate to show, PEM")
@@ -159,6 +159,8 @@ func strategyText(cmd *cobra.Command, file string) ([]byte, error) {
 		key, ok := strategyFlags[f.Name]
 		switch {
 		case !ok:
+		case key == "switch":
+			keys[key] = strings.ToUpper(f.Value.String())
 		case f.Value.Type() == "string":
 			keys[key] = f.Value.String()
 		default:

@@ -157,7 +157,18 @@ func TestCtl(t *testing.T) {
 		},
 		{
 			name: "nobody there", args: []string{"status", "--address", "unix://" + dir + "/none"}, code: 1,
-			stderr: "l4dump: ask sidecar: Get \"http://localhost/v1/status\": dial unix " + dir + "/none: connect: no such file or directory\n",
+			stderr: "l4dump: no sidecar at unix://" + dir + "/none; start one with 'l4dump sidecar', or give --address\n",
+		},
+		{
+			name: "nobody at a path", args: []string{"status", "--address", dir + "/none"}, code: 1,
+			stderr: "l4dump: no sidecar at unix://" + dir + "/none; start one with 'l4dump sidecar', or give --address\n",
+		},
+		{
+			name: "nobody at a port", args: []string{"status", "--address", "127.0.0.1:1"}, code: 1,
+			stderr: "l4dump: no sidecar at http://127.0.0.1:1; start one with 'l4dump sidecar', or give --address\n",
+		},
+		{
+			name: "switch in lower case", args: []string{"set", "--switch", "force_off"}, stdout: fmt.Sprintf(ctlOff, 7),
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -318,7 +318,7 @@ func TestClientAddress(t *testing.T) {
 		options       ClientOptions
 		want          string
 	}{
-		{"no scheme", "127.0.0.1:9911", ClientOptions{}, "want unix:///PATH, http://HOST:PORT or https://HOST:PORT"},
+		{"host alone", "127.0.0.1", ClientOptions{}, "want unix:///PATH, http://HOST:PORT or https://HOST:PORT"},
 		{"no port", "http://127.0.0.1", ClientOptions{}, "want HOST:PORT"},
 		{"relative path", "unix://s", ClientOptions{}, "want an absolute path"},
 		{"token in the clear", "http://10.0.0.1:1", ClientOptions{TokenFile: tokenFile}, "would be sent in the clear"},
@@ -329,6 +329,20 @@ func TestClientAddress(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := NewClient(tc.address, tc.options)
 			require.ErrorContains(t, err, tc.want)
+		})
+	}
+}
+
+func TestClientAddressWithoutScheme(t *testing.T) {
+	for _, tc := range []struct{ name, address, want string }{
+		{"loopback", "127.0.0.1:9911", "http://127.0.0.1:9911"},
+		{"another machine, whose sidecar has TLS", "10.0.0.1:9911", "https://10.0.0.1:9911"},
+		{"path", "/run/l4dump/sidecar.sock", "unix:///run/l4dump/sidecar.sock"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := NewClient(tc.address, ClientOptions{})
+			require.NoError(t, err)
+			require.Equal(t, tc.want, c.address)
 		})
 	}
 }

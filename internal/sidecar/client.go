@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -21,9 +22,10 @@ const (
 
 // Client asks a sidecar.
 type Client struct {
-	base  string
-	token string
-	http  *http.Client
+	address string // for messages
+	base    string
+	token   string
+	http    *http.Client
 }
 
 // ClientOptions are what a Client needs in addition to the address. The files are read by NewClient.
@@ -33,14 +35,24 @@ type ClientOptions struct {
 	ClientCert, Key string // the client's certificate
 }
 
-// NewClient returns a client of the sidecar at address: "unix:///PATH", "http://HOST:PORT" or "https://HOST:PORT". A
-// token is not sent in the clear to another machine: that is an error.
+// NewClient returns a client of the sidecar at address: "unix:///PATH" or "/PATH", "http://HOST:PORT" or
+// "https://HOST:PORT". HOST:PORT alone is https unless the host is loopback, as the sidecar listens. A token is not sent in the clear to another machine: that is an error.
 func NewClient(address string, options ClientOptions) (*Client, error) {
 	transport := &http.Transport{DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext}
 	c := &Client{http: &http.Client{
 		Transport: transport, Timeout: clientTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	if strings.HasPrefix(address, "/") {
+		address = "unix://" + address
+	} else if host, _, err := net.SplitHostPort(address); err == nil && !strings.Contains(address, "/") {
+		if isLoopbackHost(host) {
+			address = "http://" + address
+		} else {
+			address = "https://" + address
+		}
+	}
+	c.address = address
 	scheme, rest, _ := strings.Cut(address, "://")
 	rest = strings.TrimSuffix(rest, "/")
 	switch scheme {
@@ -139,6 +151,9 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte, to an
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return fmt.Errorf("no sidecar at %s; start one with 'l4dump sidecar', or give --address", c.address)
+	}
 	if err != nil {
 		return fmt.Errorf("ask sidecar: %w", err)
 	}
