@@ -17,6 +17,7 @@ const (
 	maxParts     = 16      // records that wait for their continuation at a time
 	maxVariants  = 8       // what one of them may be, where several parts may continue it
 	maxTries     = 1 << 16 // places that are tried for one of them
+	maxBrackets  = 8       // that are tried as the beginning of a record at the end of a line
 	maxPartBytes = 128 << 10
 
 	mark = "] L4D1 " // what record.Find looks for
@@ -100,7 +101,7 @@ func (s *Scanner) endPart(t *text, stop int) {
 	}
 	stop = len(b)
 	from := max(0, stop-longest)
-	for range 2 { // the window's bracket, or the port's
+	for range maxBrackets { // the window's, or the port's, after those of a proxy's and a collector's prefix
 		i := bytes.IndexByte(b[from:], '[')
 		if i < 0 {
 			break
@@ -191,15 +192,16 @@ func (s *Scanner) continueRecord(t *text, start int, end bool) (n int, err error
 			continue
 		}
 		for j := len(p.variants) - 1; j >= 0; j-- {
-			if n := s.extend(p, j, t, start, end); n > 0 {
+			if used := s.extend(p, j, t, start, end); used > 0 {
 				p.line = s.lines
 				s.dropLayotto(p.at)
 				s.line.found = true
-				return skip + n, nil
+				n = max(n, skip+used)
+				break
 			}
 		}
 	}
-	return 0, nil
+	return n, nil // it may belong to another of them: the checksum will say
 }
 
 // complete returns how many bytes of t from start on make v a record, which is put into s.record and its text into

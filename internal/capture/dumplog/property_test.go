@@ -3,6 +3,7 @@ package dumplog
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,9 @@ var wrappers = []func(line string) string{
 	func(l string) string { return l + "\r" },
 }
 
+// colored is the wrapper that puts colors into a record.
+const colored = 13
+
 func istioJSON2(l string) string {
 	return `{"level":"info","msg":` + strconv.Quote("wasm log: "+l) + `,"thread":"1"}`
 }
@@ -42,6 +46,24 @@ func istioJSON2(l string) string {
 func jsonEscape(text, more string) string {
 	quoted := strconv.Quote(text)
 	return escapeAll(quoted[1:len(quoted)-1], more, func(c rune) string { return fmt.Sprintf(`\u%04x`, c) })
+}
+
+// TestShortPart cuts an escape twice: a whole part lies within it.
+func TestShortPart(t *testing.T) {
+	record := conversation(connA)[0]
+	line := wrappers[7](record)
+	escape := strings.Index(line, `\u003d`)
+	for first := escape; first < escape+len(`\u003d`); first++ {
+		for second := first; second < escape+len(`\u003d`); second++ {
+			var parts []string
+			for i, piece := range cut(line, first, second) {
+				parts = append(parts, criLine("stdout", tag(i == 2), piece), criLine("stderr", "F", "abc"))
+			}
+			got := scan(t, logOf(parts), 1000)
+			require.Empty(t, got.faults, "cut at %d and %d", first, second)
+			require.Equal(t, []string{record}, got.records)
+		}
+	}
 }
 
 // TestWrapped wraps a dump at random, and finds exactly its records.
@@ -57,7 +79,11 @@ func TestWrapped(t *testing.T) {
 			log[i] = line
 		}
 		var input string
-		switch rapid.IntRange(0, 4).Draw(t, "lines") {
+		most := 4
+		if slices.Contains(nesting, colored) {
+			most = 2 // grep colors what a person looks at: no runtime cuts its escapes
+		}
+		switch rapid.IntRange(0, most).Draw(t, "lines") {
 		case 0:
 			input = logOf(log)
 		case 1:
@@ -68,7 +94,8 @@ func TestWrapped(t *testing.T) {
 			var parts []string
 			for _, line := range log {
 				cuts := []int{rapid.IntRange(0, len(line)).Draw(t, "first cut")}
-				cuts = append(cuts, rapid.IntRange(cuts[0], len(line)).Draw(t, "second cut"))
+				// No part is so short that it lies within one escape.
+				cuts = append(cuts, rapid.IntRange(min(cuts[0]+maxBrokenEscape, len(line)), len(line)).Draw(t, "second cut"))
 				pieces := cut(line, cuts...)
 				for i, piece := range pieces {
 					parts = append(parts, criLine("stdout", tag(i == len(pieces)-1), piece), criLine("stderr", "F", "abc"))
