@@ -15,8 +15,12 @@ PYTHON := python3
 DEMO := --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --sidecar-dir build/sidecar --ignore-load
 # What `make run` adds to the command, such as RUN_FLAGS=--format=log.
 RUN_FLAGS :=
-# How long each fuzz target runs in `make test`.
-FUZZ_TIME := 3s
+# How long each fuzz target runs in `make test`, and in `make test-heavy`.
+FUZZ_TIME       := 1s
+FUZZ_TIME_HEAVY := 30s
+# The race detector, except in the compiler of WebAssembly that the embedded engine uses: it spends most of the tests'
+# time there, and the races that the tests look for are in this code, not in that.
+RACE := -race -gcflags=github.com/tetratelabs/wazero/...=-race=false
 
 # The folders with a go.mod: the product's, and those of what it does not need.
 MODULES := . bench
@@ -52,8 +56,8 @@ test: unit fuzz e2e ## everything: unit tests with the race detector, fuzzing, a
 
 .PHONY: unit
 unit: build ## unit tests with the race detector, in each module
-	go test -race $$(go list ./... | grep -v /e2e)
-	go -C bench test -race ./...
+	go test $(RACE) $$(go list ./... | grep -v /e2e)
+	go -C bench test $(RACE) ./...
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZ_TIME
@@ -64,6 +68,11 @@ fuzz: ## run each fuzz target for FUZZ_TIME
 			go -C $$package test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZ_TIME) -fuzzminimizetime 10x . >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
 		done; \
 	done
+
+.PHONY: test-heavy
+test-heavy: build ## what takes longer: fuzzing for FUZZ_TIME_HEAVY, and the race detector in the compiler of WebAssembly too
+	go test -race -timeout 30m $$(go list ./... | grep -v /e2e)
+	@$(MAKE) --no-print-directory fuzz FUZZ_TIME=$(FUZZ_TIME_HEAVY)
 
 .PHONY: e2e
 e2e: build envoy ## the scenarios in the embedded engine and in real Envoy
