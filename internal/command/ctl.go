@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -171,6 +172,9 @@ func strategyText(cmd *cobra.Command, file string) ([]byte, error) {
 	case file == "" && keys["switch"] == nil: // to set an interval is not to mean OFF
 		return nil, usageError{errors.New("want --switch, or --file")}
 	case file == "":
+		if until, err := time.Parse(time.RFC3339, fmt.Sprint(keys["until"])); err == nil && !until.After(time.Now()) {
+			return nil, usageError{fmt.Errorf("want --until in the future, got %s", keys["until"])} // it would never apply
+		}
 		return json.Marshal(keys)
 	case len(keys) > 0:
 		return nil, usageError{errors.New("want --file or the strategy's own flags, not both")}

@@ -118,6 +118,10 @@ func TestCtl(t *testing.T) {
 			stderr: "l4dump: want --switch, or --file\nRun 'l4dump ctl set --help' for the usage.\n",
 		},
 		{
+			name: "over already", args: []string{"set", "--switch", "ON", "--until", "2020-01-01T00:00:00Z"}, code: 2,
+			stderr: "l4dump: want --until in the future, got 2020-01-01T00:00:00Z\nRun 'l4dump ctl set --help' for the usage.\n",
+		},
+		{
 			name: "no switch", args: []string{"set", "--interval", "60"}, code: 2,
 			stderr: "l4dump: want --switch, or --file\nRun 'l4dump ctl set --help' for the usage.\n",
 		},
