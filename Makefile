@@ -15,9 +15,10 @@ PYTHON := python3
 DEMO := --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --sidecar-dir build/sidecar --ignore-load
 # What `make run` adds to the command, such as RUN_FLAGS=--format=log.
 RUN_FLAGS :=
-# How long each fuzz target runs in `make test`, and in `make test-heavy`.
-FUZZ_TIME       := 1s
-FUZZ_TIME_HEAVY := 30s
+# How long each fuzz target runs in `make test`, and in `make test-heavy`: in executions, as go test sometimes takes the
+# end of a time for a failure of the target.
+FUZZ_TIME       := 300x
+FUZZ_TIME_HEAVY := 30000x
 # The race detector, except in the compiler of WebAssembly that the embedded engine uses: it spends most of the tests'
 # time there, and the races that the tests look for are in this code, not in that.
 RACE := -race -gcflags=github.com/tetratelabs/wazero/...=-race=false
