@@ -12,8 +12,8 @@ func (p reader) criteria(c *Criteria) scan.Value {
 		scan.Key("sources", p.prefixes(&c.Sources)),
 		scan.Key("destinations", p.prefixes(&c.Destinations)),
 		scan.Key("directions", p.texts(&c.Directions, `"inbound" or "outbound"`, isDirection)),
-		scan.Key("sni", p.texts(&c.SNI, wantPattern, isPattern)),
-		scan.Key("peers", p.texts(&c.Peers, wantPattern, isPattern)),
+		scan.Key("sni", p.patterns(&c.SNI)),
+		scan.Key("peers", p.patterns(&c.Peers)),
 		scan.Key("first_bytes", p.texts(&c.FirstBytes, wantHex, unhex)),
 	}, func(path string) {
 		if c.empty() {
@@ -40,7 +40,9 @@ func isMaskPattern(text string) (string, bool) {
 	return text, text != "" && len(text) <= mask.MaxPatternBytes
 }
 
-const wantPattern = `a text of 1 to 256 bytes, with at most one "*", first or last`
+func (p reader) patterns(to *[]string) scan.Value {
+	return p.texts(to, "a text of 1 to "+itoa(MaxPatternBytes)+` bytes, with at most one "*", first or last`, isPattern)
+}
 
 func isDirection(text string) (string, bool) { return text, text == "inbound" || text == "outbound" }
 

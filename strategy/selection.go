@@ -135,12 +135,11 @@ func (c *Criteria) decide(about *Subject) Verdict {
 
 // address decides by what is known when a connection begins.
 func (c *Criteria) address(about *Subject) Verdict {
-	to, port, known := ParseEndpoint(about.Destination)
-	if len(c.Ports) > 0 && (!known || !containsPort(c.Ports, port)) {
-		return Unselected
-	}
-	if len(c.Destinations) > 0 && (!known || !within(c.Destinations, to)) {
-		return Unselected
+	if len(c.Ports) > 0 || len(c.Destinations) > 0 {
+		to, port, known := ParseEndpoint(about.Destination)
+		if !known || len(c.Ports) > 0 && !containsPort(c.Ports, port) || len(c.Destinations) > 0 && !within(c.Destinations, to) {
+			return Unselected
+		}
 	}
 	if len(c.Sources) > 0 {
 		if from, _, ok := ParseEndpoint(about.Source); !ok || !within(c.Sources, from) {
