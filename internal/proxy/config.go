@@ -5,7 +5,6 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -96,13 +95,6 @@ func Parse(file string, text []byte) (*Config, error) {
 func Check(content envoyapi.Content) (*bootstrapv3.Bootstrap, envoyapi.Faults) {
 	c := &Config{Bootstrap: new(bootstrapv3.Bootstrap)}
 	return c.Bootstrap, loadContent(content, c.Bootstrap, c.build)
-}
-
-// FaultsOf returns the faults in an error of Load or Parse; nil if it is of another kind.
-func FaultsOf(err error) envoyapi.Faults {
-	var faults envoyapi.Faults
-	errors.As(err, &faults)
-	return faults
 }
 
 // build takes the Bootstrap apart. It has been checked for what is not supported, but may hold any faults.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"pgregory.net/rapid"
 
+	"l4dump/internal/envoyapi"
 	"l4dump/internal/host"
 )
 
@@ -192,7 +194,7 @@ func TestFaults(t *testing.T) {
 				return
 			}
 			var got []string
-			for _, fault := range FaultsOf(err) {
+			for _, fault := range faultsOf(err) {
 				got = append(got, fault.String())
 			}
 			require.Equal(t, test.want, got)
@@ -213,7 +215,7 @@ func TestDamagedFiles(t *testing.T) {
 		}
 		config, err := Parse("x.yaml", []byte(text))
 		if err != nil {
-			require.NotEmpty(t, FaultsOf(err))
+			require.NotEmpty(t, faultsOf(err))
 			return
 		}
 		require.NotEmpty(t, config.ListenAddresses())
@@ -326,5 +328,12 @@ resources[1]: type envoy.config.core.v3.Node: not supported by the embedded engi
 control_plane: not supported by the embedded engine; use Envoy`)
 	_, err = readExtensionFile(file + ".none")
 	require.ErrorIs(t, err, os.ErrNotExist)
-	require.Empty(t, FaultsOf(err))
+	require.Empty(t, faultsOf(err))
+}
+
+// faultsOf returns the faults in an error of Load or Parse; nil if it is of another kind.
+func faultsOf(err error) envoyapi.Faults {
+	var faults envoyapi.Faults
+	errors.As(err, &faults)
+	return faults
 }
