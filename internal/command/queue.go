@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 )
@@ -22,10 +23,11 @@ const queuePatience = 3 * time.Second
 var errNotRead = errors.New("nobody reads the output")
 
 // queue writes a log to an output and never makes the log wait: what the output does not take in time is left out, by
-// whole lines, and counted in a line in its place.
+// whole lines, and counted in a line in its place. A regular file has no reader to wait for: it is written at once, and
+// nothing is left out.
 type queue struct {
 	out    io.Writer
-	writes chan []byte
+	writes chan []byte   // nil for a regular file
 	done   chan struct{} // closed when all is written
 
 	mu       sync.Mutex
@@ -43,7 +45,12 @@ func (l loss) String() string {
 }
 
 func newQueue(out io.Writer) *queue {
-	q := &queue{out: out, writes: make(chan []byte, queueWrites), done: make(chan struct{})}
+	q := &queue{out: out, done: make(chan struct{})}
+	if isRegularFile(out) {
+		close(q.done)
+		return q
+	}
+	q.writes = make(chan []byte, queueWrites)
 	go func() {
 		defer close(q.done)
 		for text := range q.writes {
@@ -56,11 +63,24 @@ func newQueue(out io.Writer) *queue {
 	return q
 }
 
-// Write implements io.Writer. It never waits and never fails. text may be reused.
+func isRegularFile(out io.Writer) bool {
+	file, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// Write implements io.Writer. It waits for nothing but a disk, and never fails. text may be reused.
 func (q *queue) Write(text []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := len(text)
+	if q.writes == nil {
+		_, _ = q.out.Write(text)
+		return n, nil
+	}
 	if q.skipping {
 		rest := text[bytes.IndexByte(text, '\n')+1:]
 		if len(rest) == len(text) { // no end of the line yet
@@ -105,7 +125,9 @@ func (q *queue) leaveOut(text []byte) {
 // close returns when all that was taken has been written, or after queuePatience with errNotRead. Nothing may be written
 // after it. The error also says what was left out at the end, and the first failure of the output.
 func (q *queue) close() error {
-	close(q.writes)
+	if q.writes != nil {
+		close(q.writes)
+	}
 	timer := time.NewTimer(queuePatience)
 	defer timer.Stop()
 	select {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -88,4 +90,22 @@ func TestQueueOutlivesItsOutput(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, q.close())
+}
+
+// TestQueueToAFile writes more to a file than a queue holds, faster than a disk may take it: nothing is left out.
+func TestQueueToAFile(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	defer file.Close()
+	q := newQueue(file)
+	line := []byte("a line\n")
+	const lines = 8 * queueWrites
+	for range lines {
+		_, err := q.Write(line)
+		require.NoError(t, err)
+	}
+	require.NoError(t, q.close())
+	text, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(bytes.Repeat(line, lines), text), "%d bytes", len(text))
 }
