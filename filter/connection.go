@@ -204,7 +204,7 @@ func (c *connection) record(
 	for done < end {
 		n := min(end-done, most)
 		if !c.admitted {
-			if n = p.vm.budget.Take(capture, &p.vm.spentUntil, n, now); n == 0 {
+			if n = p.vm.budget.Take(capture, p.vm.spentUntil, n, now); n == 0 {
 				return done, capture.Binding(min(end, most))
 			}
 		}

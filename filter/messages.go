@@ -5,6 +5,9 @@ import (
 	"l4dump/record"
 )
 
+// said begins the keys of what was said last.
+const said = "l4dump/said/"
+
 // messages are the plugin's own: lines of the proxy's log that say what it does, apart from the records.
 type messages struct {
 	write func(level abi.Level, line []byte)
@@ -23,9 +26,12 @@ func (m messages) say(level abi.Level, key, text string) {
 	}
 }
 
+// open makes key one that first can tell apart from the start. Only from a VM's start or a plugin's.
+func (messages) open(key string) { seed(said+key, nil) }
+
 // first reports whether text is news about key for the whole proxy: no VM has come with it since another text.
 func (messages) first(key, text string) bool {
-	key = "l4dump/said/" + key
+	key = said + key
 	last, cas, err := abi.SharedData(key)
 	return (err != nil || string(last) != text) && abi.SetSharedData(key, []byte(text), cas) == nil
 }

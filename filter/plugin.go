@@ -51,6 +51,12 @@ type plugin struct {
 	windowID record.UUID
 }
 
+// What a plugin says things about, besides its configuration.
+const (
+	aboutName = "\x00name"
+	aboutStop = "\x00stopped"
+)
+
 // blockBytes is about how much of a read the plugin asks the proxy for at a time: less than a read can be (1 MiB), so
 // that a VM's memory stays small and the bytes stay in the processor's cache.
 const blockBytes = 64 << 10
@@ -61,13 +67,16 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	v := p.vm
 	p.title = property("plugin_name")
 	p.name = p.title + "\x00" + property("plugin_root_id")
+	for _, about := range []string{"", aboutName, aboutStop} {
+		v.messages.open(p.name + about)
+	}
 	last := v.newest[p.name]
 	v.newest[p.name] = p
 	v.plugins[p] = true
 	p.shared = strategy.Shared{
-		SpentUntil: &v.spentUntil,
-		Live:       &sharedNumber{key: "l4dump/connections/" + p.name},
-		Window:     &sharedNumber{key: "l4dump/window_connections/" + p.name},
+		SpentUntil: v.spentUntil,
+		Live:       newSharedNumber("l4dump/connections/" + p.name),
+		Window:     newSharedNumber("l4dump/window_connections/" + p.name),
 	}
 	if last != nil {
 		last.replacedAt, last.successor = v.Now(), p
@@ -178,7 +187,7 @@ func (p *plugin) separate() {
 		other.use()
 		other.refresh()
 	}
-	p.vm.messages.say(abi.LevelWarn, p.name+"\x00name",
+	p.vm.messages.say(abi.LevelWarn, p.name+aboutName,
 		"an older configuration of the same name is still in use: if two listeners have it, give each plugin a name of its own")
 }
 
@@ -262,7 +271,7 @@ func (p *plugin) sayStopped(now int64) {
 		return
 	}
 	p.stopped = reason
-	p.vm.messages.say(abi.LevelWarn, p.name+"\x00stopped", text)
+	p.vm.messages.say(abi.LevelWarn, p.name+aboutStop, text)
 }
 
 // fresh reports whether the sidecar has reported on the usage, lately. Allocation-free.

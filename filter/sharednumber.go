@@ -8,6 +8,21 @@ type sharedNumber struct {
 	bytes [8]byte // scratch: what the proxy is given
 }
 
+// newSharedNumber returns the number of key, which is 0 if it is new. Only from a VM's start or a plugin's.
+func newSharedNumber(key string) *sharedNumber {
+	seed(key, make([]byte, 8))
+	return &sharedNumber{key: key}
+}
+
+// seed gives key a value if it has none. Without a value there is no version, and a proxy lets everyone succeed who
+// stores without one: of two VMs that come at once neither would learn of the other. A proxy starts its first VM before
+// the others, so that what is seeded at the start is seeded once.
+func seed(key string, value []byte) {
+	if _, _, err := abi.SharedData(key); err != nil {
+		_ = abi.SetSharedData(key, value, 0)
+	}
+}
+
 // Load implements strategy.SharedNumber.
 func (s *sharedNumber) Load() (n int64, version uint32) {
 	value, version, err := abi.SharedData(s.key)

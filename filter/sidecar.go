@@ -28,7 +28,7 @@ const maxStateBytes = 64 << 10
 // process: a lease in shared data says which. What it answers is shared data too.
 type sidecar struct {
 	cluster  string
-	leaseKey string
+	lease    *sharedNumber // until when the others leave polling to the VM that polled last
 	stateKey string
 	// askedUntil is when the answer that is awaited must have come: with a root context that is gone its calls are too.
 	askedUntil int64
@@ -44,7 +44,9 @@ type sidecar struct {
 func (v *vm) sidecar(cluster string) *sidecar {
 	c, ok := v.sidecars[cluster]
 	if !ok {
-		c = &sidecar{cluster: cluster, leaseKey: "l4dump/lease/" + cluster, stateKey: "l4dump/state/" + cluster}
+		c = &sidecar{cluster: cluster, lease: newSharedNumber("l4dump/lease/" + cluster), stateKey: "l4dump/state/" + cluster}
+		seed(c.stateKey, nil)
+		v.messages.open(c.stateKey)
 		v.sidecars[cluster] = c
 	}
 	return c
@@ -52,7 +54,7 @@ func (v *vm) sidecar(cluster string) *sidecar {
 
 // poll asks the sidecar if it is this VM's turn. Only within OnTick.
 func (c *sidecar) poll(v *vm, s *strategy.Sidecar, now int64) {
-	if now < c.askedUntil || !c.lease(now, s.PollInterval) {
+	if now < c.askedUntil || !c.turn(now, s.PollInterval) {
 		return
 	}
 	headers := [][2]string{
@@ -74,19 +76,14 @@ func (c *sidecar) poll(v *vm, s *strategy.Sidecar, now int64) {
 	c.askedUntil = now + s.Timeout.Nanoseconds()
 }
 
-// lease reports whether this VM is to poll now: the first that comes a poll interval after the last one. A little less,
+// turn reports whether this VM is to poll now: the first that comes a poll interval after the last one. A little less,
 // since the VM that polled last ticks again just then, give or take a moment.
-func (c *sidecar) lease(now int64, interval strategy.Milliseconds) bool {
-	value, cas, err := abi.SharedData(c.leaseKey)
-	if err == nil {
-		until := int64(uint64Of(value))
-		if now < until && until <= now+interval.Nanoseconds() {
-			return false
-		}
+func (c *sidecar) turn(now int64, interval strategy.Milliseconds) bool {
+	until, version := c.lease.Load()
+	if now < until && until <= now+interval.Nanoseconds() {
+		return false
 	}
-	var until [8]byte
-	putUint64(&until, uint64(now+interval.Nanoseconds()*9/10))
-	return abi.SetSharedData(c.leaseKey, until[:], cas) == nil
+	return c.lease.Store(now+interval.Nanoseconds()*9/10, version)
 }
 
 // answer shares what the sidecar answered, if it can be read. Usage that is older than staleAfter is shared too: the

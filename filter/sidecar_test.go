@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
 	"l4dump/internal/abi"
 	"l4dump/internal/poll"
 	"l4dump/record"
@@ -354,11 +356,11 @@ func TestOnePollForAllVMs(t *testing.T) {
 	polls := 0
 	for i := range vms * periods {
 		r.now += second / vms
-		other := &sidecar{cluster: c.cluster, leaseKey: c.leaseKey, stateKey: c.stateKey}
+		other := &sidecar{cluster: c.cluster, lease: c.lease, stateKey: c.stateKey}
 		if i%vms == 0 {
 			other = c
 		}
-		if other.lease(r.now, 1000) {
+		if other.turn(r.now, 1000) {
 			polls++
 		}
 	}
@@ -383,7 +385,25 @@ func TestLease(t *testing.T) {
 		{"the clock was set back", start - 10*second, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			require.Equal(t, row.want, c.lease(row.now, 1000))
+			require.Equal(t, row.want, c.turn(row.now, 1000))
+		})
+	}
+}
+
+// TestSharedFromTheStart has two VMs come at once for whatever they share: both have read it before either writes.
+func TestSharedFromTheStart(t *testing.T) {
+	r := newRig(t, guarded)
+	name := r.vm.newest["recorder\x00root"].name
+	for _, key := range []string{
+		"l4dump/spent_until", "l4dump/connections/" + name, "l4dump/window_connections/" + name,
+		"l4dump/lease/sidecar", "l4dump/state/sidecar", said + "l4dump/state/sidecar",
+		said + name, said + name + aboutName, said + name + aboutStop,
+	} {
+		t.Run(strings.ReplaceAll(key, "\x00", "-"), func(t *testing.T) {
+			_, version, err := abi.SharedData(key)
+			require.NoError(t, err)
+			require.NoError(t, abi.SetSharedData(key, []byte("one's"), version))
+			require.Equal(t, types.ErrorStatusCasMismatch, abi.SetSharedData(key, []byte("the other's"), version))
 		})
 	}
 }

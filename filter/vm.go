@@ -38,7 +38,7 @@ type vm struct {
 	messages    messages
 	budget      strategy.Budget
 	admission   strategy.Admission
-	spentUntil  sharedNumber        // the shared part of budget and admission
+	spentUntil  *sharedNumber       // the shared part of budget and admission
 	sidecars    map[string]*sidecar // by cluster
 	plugins     map[*plugin]bool    // all
 	newest      map[string]*plugin  // by name
@@ -47,12 +47,11 @@ type vm struct {
 // New returns the context to give to abi.Run.
 func New(o Options) types.VMContext {
 	return &vm{
-		Options:    o,
-		messages:   messages{o.Log},
-		spentUntil: sharedNumber{key: "l4dump/spent_until"},
-		sidecars:   map[string]*sidecar{},
-		plugins:    map[*plugin]bool{},
-		newest:     map[string]*plugin{},
+		Options:  o,
+		messages: messages{o.Log},
+		sidecars: map[string]*sidecar{},
+		plugins:  map[*plugin]bool{},
+		newest:   map[string]*plugin{},
 	}
 }
 
@@ -62,6 +61,7 @@ func (v *vm) OnVMStart(int) types.OnVMStartStatus {
 		v.started = true
 		v.id = v.Random()
 		v.metrics.define()
+		v.spentUntil = newSharedNumber("l4dump/spent_until")
 	}
 	return types.OnVMStartStatusOK
 }
