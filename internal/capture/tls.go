@@ -25,3 +25,8 @@ func (c *conn) sniff(e *entry) {
 		c.tls = true
 	}
 }
+
+// BeginsTLS reports whether bytes that a peer sent begin a TLS handshake.
+func BeginsTLS(d Direction, bytes []byte) bool {
+	return len(bytes) >= tlsHeadBytes && isTLS(d, (*[tlsHeadBytes]byte)(bytes))
+}

@@ -1,0 +1,233 @@
+package playbook
+
+import (
+	"io"
+	"math"
+
+	"l4dump/internal/capture"
+	"l4dump/strategy"
+)
+
+// Options are how connections become scripts.
+type Options struct {
+	Dir string // for the playbook's file; "" is the system's for temporary files
+	// UntilGap takes of a connection that is not whole what comes before the first gap.
+	UntilGap bool
+	// Masked takes connections with bytes that the recorder has overwritten.
+	Masked bool
+	// Shard takes the connections of one of Shards parts; all if Shards is 0.
+	Shard, Shards int
+}
+
+// Compiler is a capture.Sink that makes scripts of connections. Memory does not depend on how much was recorded: what
+// was recorded goes to a file, and a connection that has ended takes a few dozen bytes.
+type Compiler struct {
+	options Options
+	spool   *spool
+	book    *Playbook
+}
+
+var _ capture.Sink = (*Compiler)(nil)
+
+// NewCompiler returns a Compiler with an empty playbook. Playbook or Close must follow.
+func NewCompiler(options Options) (*Compiler, error) {
+	spool, err := newSpool(options.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Compiler{options: options, spool: spool, book: &Playbook{spool: spool}}, nil
+}
+
+// Close drops what was compiled. It does nothing after Playbook.
+func (c *Compiler) Close() error {
+	if c.book == nil {
+		return nil
+	}
+	c.book = nil
+	return c.spool.close()
+}
+
+// Playbook returns what was compiled; the caller closes it. Nothing may be compiled any more.
+func (c *Compiler) Playbook() (*Playbook, error) {
+	if err := c.spool.settle(&c.book.headers); err != nil {
+		return nil, err
+	}
+	if err := c.spool.flush(); err != nil {
+		return nil, err
+	}
+	book := c.book
+	c.book = nil
+	book.sort()
+	return book, nil
+}
+
+// Begin implements capture.Sink.
+func (c *Compiler) Begin(of *capture.Connection) capture.Consumer {
+	if c.options.Shards > 0 && shardOf(of.ID, c.options.Shards) != c.options.Shard {
+		return nil
+	}
+	return &recording{compiler: c, connection: of}
+}
+
+// shardOf spreads connections evenly; a VM's have numbers one after another.
+func shardOf(id capture.ID, shards int) int {
+	return int((id.VM ^ id.Number*0x9e3779b97f4a7c15) >> 32 % uint64(shards))
+}
+
+// Flush implements capture.Sink.
+func (*Compiler) Flush() error { return nil }
+
+// recording is a connection as it comes: its bytes, and the events that they came in.
+type recording struct {
+	compiler   *Compiler
+	connection *capture.Connection
+	streams    [2]stream
+	events     stream
+	last       event
+	stopped    bool // nothing more can be used: bytes are missing here
+	hidden     bool // a client began TLS after it had spoken in plain text
+	buf        []byte
+}
+
+// Event implements capture.Consumer.
+func (r *recording) Event(e *capture.Event, _ capture.Place) error {
+	if r.stopped || e.Kind == capture.KindOpen {
+		return nil
+	}
+	stored := event{kind: e.Kind, d: e.Direction, seq: e.Seq, time: e.Time}
+	if e.Kind == capture.KindData || e.Kind == capture.KindEnd {
+		if e.Offset != r.streams[e.Direction].Length {
+			r.stopped = true
+			return nil
+		}
+	}
+	if e.Kind == capture.KindData {
+		if len(e.Payload) == 0 {
+			return nil
+		}
+		r.hidden = r.hidden || e.Direction == capture.Downstream && capture.BeginsTLS(e.Direction, e.Payload)
+		stored.length = uint64(len(e.Payload))
+		if err := r.compiler.spool.append(&r.streams[e.Direction], e.Payload); err != nil {
+			return err
+		}
+	}
+	r.buf = appendEvent(r.buf[:0], &r.last, &stored)
+	r.last = stored
+	return r.compiler.spool.append(&r.events, r.buf)
+}
+
+// Fault implements capture.Consumer.
+func (*recording) Fault(*capture.Fault) {}
+
+// End implements capture.Consumer.
+func (r *recording) End(v *capture.Verdict) error {
+	c := r.compiler
+	c.book.Recorded++
+	defer c.spool.forget(&r.events)
+	reason, seq := r.refusal(v)
+	if reason == "" {
+		script, err := r.compile(v, seq)
+		switch {
+		case err != nil:
+			return err
+		case script.repeats:
+			reason = "pipelined before an HTTP connection manager: bytes of the client may stand more than once"
+		case script.Cut != "" && script.Turns == 0:
+			reason = "cut off before any turn was complete: " + script.Cut
+		default:
+			return c.book.add(script)
+		}
+	}
+	c.spool.forget(&r.streams[0])
+	c.spool.forget(&r.streams[1])
+	c.book.refuse(reason, r.connection.ID)
+	return nil
+}
+
+// refusal returns why a connection cannot be played, or else before which event it ends.
+func (r *recording) refusal(v *capture.Verdict) (reason string, seq uint64) {
+	open := r.connection.Open
+	switch {
+	case open != nil && open.Unit == string(strategy.UnitBytes):
+		return "recorded in windows (unit=bytes): the beginning or bytes between windows are missing", 0
+	case v.State == capture.Broken:
+		return "broken: " + faultName(v.Cause), 0
+	case v.TLS:
+		return "TLS: what was recorded is ciphertext", 0
+	case r.hidden:
+		return "TLS after a beginning in plain text: what was recorded is ciphertext", 0
+	case v.Masked > 0 && !r.compiler.options.Masked:
+		return "masked: bytes were overwritten by the recorder", 0
+	case v.State == capture.Prefix && !r.compiler.options.UntilGap:
+		return "not whole: " + faultName(v.Cause), 0
+	case v.State == capture.Prefix:
+		return "", v.UptoSeq
+	}
+	return "", math.MaxUint64
+}
+
+// faultName names the kind of a fault, without the numbers in which connections differ.
+func faultName(f *capture.Fault) string {
+	switch f.Kind {
+	case capture.FaultLost, capture.FaultLostGap, capture.FaultLostBytes:
+		return "records are missing"
+	case capture.FaultGap:
+		return "the recorder dropped bytes"
+	case capture.FaultDropped:
+		if len(f.Drops) > 0 {
+			return "the recorder dropped bytes (" + f.Drops[0].Reason + ")"
+		}
+		return "the recorder dropped bytes"
+	case capture.FaultNoOpen:
+		return "the beginning is missing"
+	case capture.FaultConflict, capture.FaultLedger:
+		return "records contradict each other"
+	case capture.FaultForgotten:
+		return "too many connections were open to keep it"
+	case capture.FaultFiltered:
+		return "some of its records were not selected"
+	}
+	return "records are out of place"
+}
+
+// compile makes the script of the events before seq.
+func (r *recording) compile(v *capture.Verdict, seq uint64) (*script, error) {
+	s := &script{Info: r.info(v), Streams: r.streams}
+	stored := r.compiler.spool
+	reader := &events{
+		stored:  io.NewSectionReader(stored.reader(&r.events), 0, int64(r.events.Length)),
+		streams: [2]io.ReaderAt{stored.reader(&r.streams[0]), stored.reader(&r.streams[1])},
+		buf:     make([]byte, 32<<10),
+	}
+	if v.State != capture.Whole {
+		s.Cut = "still open at the end of the recording"
+		if v.State == capture.Prefix {
+			s.Cut = faultName(v.Cause)
+		}
+		var err error
+		if seq, err = reader.cut(seq); err != nil {
+			return nil, err
+		}
+	}
+	w := &scriptWriter{script: s, spool: stored}
+	if err := compileRaw(reader, seq, w); err != nil {
+		return nil, err
+	}
+	s.repeats = v.Repeats && w.pipelined
+	return s, w.finish()
+}
+
+func (r *recording) info(v *capture.Verdict) Info {
+	info := Info{ID: r.connection.ID, Port: r.connection.Port, Start: r.connection.Time, Protocol: "raw"}
+	if open := r.connection.Open; open != nil {
+		info.Source, info.Destination, info.SNI = open.Source, open.Destination, open.SNI
+		if open.Started > 0 && open.Started < info.Start {
+			info.Start = open.Started
+		}
+	}
+	info.End = max(info.Start, r.last.time) // clocks are set back at times
+	if v.Close != nil {
+		info.Closed = v.Close.By
+	}
+	return info
+}

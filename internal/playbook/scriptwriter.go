@@ -1,0 +1,108 @@
+package playbook
+
+import "l4dump/internal/capture"
+
+// script is a Script as it is stored.
+type script struct {
+	Info
+	Streams     [2]stream // by Direction
+	StoredSteps stream
+	StoredTurns stream
+	StoredOrder stream
+	repeats     bool
+}
+
+// scriptWriter stores the steps and turns of a script.
+type scriptWriter struct {
+	script *script
+	spool  *spool
+	buf    []byte
+
+	pending   *Step // the last step, which more bytes may still join
+	turns     []*Turn
+	stored    int  // turns before turns[0]
+	pipelined bool // the client may have sent a request before the one before was answered
+}
+
+// send adds bytes that the client sent. Those of one read have one time, and are one step.
+func (w *scriptWriter) send(span Span, at int64, gate Gate) error {
+	if p := w.pending; p != nil && p.Kind == Send && p.Gate == gate {
+		if p.At == at {
+			p.Span.To = span.To
+			return nil
+		}
+		w.pipelined = true
+	}
+	return w.step(Step{Kind: Send, Span: span, At: at, Gate: gate})
+}
+
+func (w *scriptWriter) step(s Step) error {
+	if err := w.storeStep(); err != nil {
+		return err
+	}
+	w.pending = &s
+	return nil
+}
+
+func (w *scriptWriter) storeStep() error {
+	if w.pending == nil {
+		return nil
+	}
+	w.script.Steps++
+	w.buf = appendStep(w.buf[:0], w.pending)
+	return w.spool.append(&w.script.StoredSteps, w.buf)
+}
+
+// begin adds a turn and returns its index.
+func (w *scriptWriter) begin(t Turn) int {
+	w.turns = append(w.turns, &t)
+	return w.stored + len(w.turns) - 1
+}
+
+// turn returns a turn that has not been stored.
+func (w *scriptWriter) turn(index int) *Turn { return w.turns[index-w.stored] }
+
+// storeTurns stores the turns before the one with index.
+func (w *scriptWriter) storeTurns(index int) error {
+	for ; w.stored < index; w.stored++ {
+		w.script.Turns++
+		w.buf = appendTurn(w.buf[:0], w.turns[0])
+		w.turns = w.turns[1:]
+		if err := w.spool.append(&w.script.StoredTurns, w.buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end adds the end of the connection, after what the client sent.
+func (w *scriptWriter) end(sent Span, gate Gate) error {
+	s := w.script
+	s.Bytes = [2]uint64{sent.Len(), gate.Bytes}
+	if s.Cut != "" {
+		s.End = max(s.Start, gate.At)
+		if len(w.turns) > 0 {
+			w.turns[len(w.turns)-1].Open = true
+		}
+	} else if s.Closed == capture.Upstream.String() {
+		gate.End = true
+	}
+	return w.step(Step{Kind: Close, At: s.End, Gate: gate})
+}
+
+// finish stores what is left.
+func (w *scriptWriter) finish() error {
+	if err := w.storeStep(); err != nil {
+		return err
+	}
+	if err := w.storeTurns(w.stored + len(w.turns)); err != nil {
+		return err
+	}
+	s := w.script
+	for _, stream := range []*stream{&s.Streams[0], &s.Streams[1], &s.StoredSteps, &s.StoredTurns, &s.StoredOrder} {
+		if err := w.spool.settle(stream); err != nil {
+			return err
+		}
+	}
+	return nil
+}
