@@ -106,12 +106,32 @@ func (a *Assembler) Skip(id ID, seq uint64) error {
 	if a.conns[id] != nil {
 		return nil
 	}
-	c, err := a.open(id)
-	if err != nil {
-		return err
+	c, err := a.announce(id)
+	if c != nil {
+		c.next = seq
 	}
-	c.next = seq
-	return nil
+	return err
+}
+
+// Foreign says that something else than l4dump has recorded a connection; see Connection.Foreign. It is called before Add
+// is, for the connection, and after Skip.
+func (a *Assembler) Foreign(id ID) error {
+	c, err := a.announce(id)
+	if c != nil {
+		c.foreign = true
+	}
+	return err
+}
+
+// announce returns a connection whose events will follow; nil if it has been closed before.
+func (a *Assembler) announce(id ID) (*conn, error) {
+	if c := a.conns[id]; c != nil {
+		return c, nil
+	}
+	if _, closed := a.closed.conns[id]; closed {
+		return nil, nil //nolint:nilnil // there is nothing to announce
+	}
+	return a.open(id)
 }
 
 // InputFault takes what is wrong with an input and with no connection that is known.
@@ -166,7 +186,7 @@ func (a *Assembler) Finish() error {
 	for front := a.recent.Front(); front != nil; front = a.recent.Front() {
 		c := front.Value.(*conn)
 		if a.options.LossTimeout == 0 {
-			a.fault(c, Fault{Kind: FaultNoClose, Place: c.lastAt, Header: c.last})
+			a.fault(c, Fault{Kind: FaultNoClose, Place: c.lastAt, Header: c.last, Foreign: c.foreign})
 		}
 		if err := a.end(c, nil); err != nil {
 			return err
@@ -207,7 +227,7 @@ func (a *Assembler) begin(c *conn, h *Header, open *Open) {
 		return
 	}
 	c.asked = true
-	c.info = Connection{ID: h.Conn, Port: h.Port, Window: h.Window, Time: h.Time, Open: open}
+	c.info = Connection{ID: h.Conn, Port: h.Port, Window: h.Window, Time: h.Time, Open: open, Foreign: c.foreign}
 	c.consumer = a.sink.Begin(&c.info)
 }
 
@@ -306,7 +326,7 @@ func (a *Assembler) emit(c *conn, e *entry) error {
 	if !c.begun {
 		c.begun = true
 		if e.Kind != KindOpen || e.Seq != 0 {
-			f := Fault{Kind: FaultNoOpen, Place: e.at, Header: e.Header, Last: e.Seq}
+			f := Fault{Kind: FaultNoOpen, Place: e.at, Header: e.Header, Last: e.Seq, Foreign: c.foreign}
 			a.fault(c, f)
 			c.contradict(f)
 		}

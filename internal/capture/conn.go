@@ -17,6 +17,7 @@ type conn struct {
 	streams  [2]stream
 	lost     []span // events that were declared missing, the last maxSpans of them
 	lossy    bool   // there were such events
+	foreign  bool   // see Connection.Foreign
 	masked   uint64 // bytes that the recorder overwrote, of those that the consumer was given
 	tls      bool   // a direction begins with a TLS handshake
 

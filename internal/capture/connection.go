@@ -13,6 +13,9 @@ type Connection struct {
 	Window record.UUID // of the first event; with the unit "bytes", others follow
 	Time   int64       // of the first event, in nanoseconds since the Unix epoch
 	Open   *Open       // nil: the beginning is missing
+
+	// Foreign says that something else than l4dump has recorded it, which counts no bytes that it did not record.
+	Foreign bool
 }
 
 // State is how much of a connection there is.

@@ -20,6 +20,7 @@ type Conversation struct {
 	Verdict    *Verdict // nil until the connection or the input has ended
 	Truncated  bool     // there were more bytes or faults than may be kept
 
+	cut [2]bool // bytes may be missing after a direction's last turn, by Direction
 	max int
 	end func(*Conversation) error
 }
@@ -46,6 +47,10 @@ func (c *Conversation) Event(e *Event, _ Place) error {
 }
 
 func (c *Conversation) data(e *Event) {
+	cut := c.cut[e.Direction]
+	if len(e.Payload) > 0 || e.Cut {
+		c.cut[e.Direction] = e.Cut
+	}
 	if c.Truncated || len(e.Payload) == 0 {
 		return
 	}
@@ -57,7 +62,7 @@ func (c *Conversation) data(e *Event) {
 		}
 	}
 	c.max -= len(payload)
-	if n := len(c.Turns) - 1; n >= 0 && c.Turns[n].continues(e) {
+	if n := len(c.Turns) - 1; n >= 0 && !cut && c.Turns[n].continues(e) {
 		t := &c.Turns[n]
 		t.Bytes = append(t.Bytes, payload...)
 		t.Last, t.LastSeq = e.Time, e.Seq

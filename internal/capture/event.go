@@ -44,7 +44,7 @@ type Close struct {
 //
 //	Kind   sets
 //	open   Open
-//	data   Direction, Offset of Payload's first byte in the direction's stream, Payload, Masked
+//	data   Direction, Offset of Payload's first byte in the direction's stream, Payload, Masked, Cut
 //	end    Direction, Offset: the length of the direction's stream
 //	close  Close
 type Event struct {
@@ -53,9 +53,12 @@ type Event struct {
 	Direction Direction
 	Offset    uint64
 	Masked    uint64 // bytes of Payload that the recorder overwrote
-	Payload   []byte // belongs to the source: valid until the call that it is given to returns
-	Open      *Open  // is not changed any more and may be kept
-	Close     *Close // is not changed any more and may be kept
+	// Cut says that bytes may follow Payload in the direction's stream that the source does not have, and that it does
+	// not know how many. The offsets after it count only what is there.
+	Cut     bool
+	Payload []byte // belongs to the source: valid until the call that it is given to returns
+	Open    *Open  // is not changed any more and may be kept
+	Close   *Close // is not changed any more and may be kept
 }
 
 // EventOf returns what a record says. It shares the record's Payload and Open.

@@ -29,6 +29,7 @@ const (
 	FaultForgotten                   // too many connections are open: the connection made room for another
 	FaultRange                       // event First has a number that no recorder reaches
 	FaultSkipped                     // the Consumer could not take event First: Err
+	FaultCut                         // bytes of Direction may be missing from offset First on, and how many is not known
 	FaultFiltered                    // the Filter left out event First; never reported, only the Cause in a Verdict
 )
 
@@ -44,6 +45,7 @@ type Fault struct {
 	Bytes     uint64
 	Drops     []record.Drop
 	Err       error
+	Foreign   bool // as Connection.Foreign; set for FaultNoOpen, FaultNoClose and FaultGap only
 }
 
 // The errors of Fault.Err besides a Consumer's.
@@ -63,13 +65,22 @@ func (f *Fault) text() string {
 	case FaultLost:
 		return f.span("record") + " missing"
 	case FaultNoOpen:
+		if f.Foreign {
+			return "its beginning is missing: it began before the capture did"
+		}
 		if f.Last == 0 {
 			return "record 0 is not its open record"
 		}
 		return fmt.Sprintf("the log begins at its record %d: what came before is missing", f.Last)
 	case FaultNoClose:
+		if f.Foreign {
+			return "its end is missing: it was still open, or the capture ends early"
+		}
 		return "no close record: it was still open, or the log ends early"
 	case FaultGap:
+		if f.Foreign {
+			return f.span("byte") + " not in the capture"
+		}
 		return f.span("byte") + " not recorded: dropped by the recorder"
 	case FaultLostGap:
 		return f.span("byte") + " missing with the lost records"
@@ -99,6 +110,8 @@ func (f *Fault) text() string {
 		return fmt.Sprintf("record %d has a number that no recorder reaches: skipped", f.First)
 	case FaultSkipped:
 		return fmt.Sprintf("record %d is left out: %s", f.First, f.Err)
+	case FaultCut:
+		return fmt.Sprintf("bytes of %s may be missing from byte %d on, and how many is not known", f.Direction, f.First)
 	case FaultFiltered:
 		return fmt.Sprintf("record %d was not asked for", f.First)
 	}

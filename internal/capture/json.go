@@ -55,6 +55,9 @@ func appendJSON(dst []byte, e *Event) []byte {
 			dst = append(dst, `,"masked":`...)
 			dst = strconv.AppendUint(dst, e.Masked, 10)
 		}
+		if e.Cut {
+			dst = append(dst, `,"cut":true`...)
+		}
 		dst = append(dst, `,"data":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, e.Payload)
 		dst = append(dst, '"')

@@ -70,6 +70,12 @@ func (a *Assembler) dataFits(c *conn, s *stream, e *entry) bool {
 	s.received += uint64(len(e.Payload))
 	s.lastOffset, s.lastLength, s.lastHash, s.lastWindow = e.Offset, len(e.Payload), hash, e.Window
 	s.lastSeq, s.lastUpto = e.Seq, c.positions()
+	if e.Cut {
+		f := e.fault(FaultCut)
+		f.First = s.next
+		a.fault(c, f)
+		c.cutAfter(e.Direction, f)
+	}
 	return true
 }
 
@@ -97,7 +103,7 @@ func (a *Assembler) checkEnd(c *conn, s *stream, e *entry) {
 // says so.
 func (a *Assembler) gap(c *conn, s *stream, e *entry, k FaultKind, report bool) {
 	f := e.fault(k)
-	f.First, f.Last = s.next, e.Offset-1
+	f.First, f.Last, f.Foreign = s.next, e.Offset-1, c.foreign && k == FaultGap
 	if k == FaultLostGap {
 		c.doubt(e.Direction, f)
 	} else {

@@ -89,6 +89,9 @@ func appendHeadline(dst []byte, e *Event) []byte {
 		dst = append(dst, ", "...)
 		dst = appendCount(dst, uint64(len(e.Payload)))
 		dst = appendMaskedText(dst, e.Masked)
+		if e.Cut {
+			dst = append(dst, ", more may be missing"...)
+		}
 	case KindEnd:
 		dst = append(dst, e.Direction.String()...)
 		dst = append(dst, " end at "...)

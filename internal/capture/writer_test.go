@@ -91,7 +91,7 @@ func TestFaultTexts(t *testing.T) {
 		require.NotContains(t, f.String(), "\x1b")
 		require.Contains(t, f.String(), connA.String())
 	}
-	require.Contains(t, Fault{Kind: FaultFiltered + 1}.String(), "fault 17")
+	require.Contains(t, Fault{Kind: FaultFiltered + 1}.String(), "fault 18")
 }
 
 // jsonRecord is what a JSON line holds, for encoding/json.

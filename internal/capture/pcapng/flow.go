@@ -1,9 +1,6 @@
 package pcapng
 
-import (
-	"l4dump/internal/capture"
-	"l4dump/record"
-)
+import "l4dump/internal/capture"
 
 // flow writes one connection, as a capture.Consumer.
 type flow struct {
@@ -65,12 +62,12 @@ func (f *flow) Event(e *capture.Event, _ capture.Place) error {
 	f.time = e.Time
 	switch e.Kind {
 	case capture.KindOpen: // a second one: it has no place in TCP
-		return f.send(capture.Downstream, flagACK, nil, appendRecord(f.w, e))
+		return f.send(capture.Downstream, flagACK, nil, f.record(e))
 	case capture.KindData:
 		return f.data(e)
 	case capture.KindEnd:
 		f.advance(e.Direction, e.Offset, "")
-		return f.finish(e.Direction, appendRecord(f.w, e))
+		return f.finish(e.Direction, f.record(e))
 	}
 	return nil
 }
@@ -90,7 +87,7 @@ func (f *flow) begin(e *capture.Event) error {
 	}
 	var text []byte
 	if e.Kind == capture.KindOpen {
-		text = appendRecord(f.w, e)
+		text = f.record(e)
 	}
 	client, server := f.peers[0].initial, f.peers[1].initial
 	comments := f.notes.take()
@@ -120,7 +117,7 @@ func initialNumber(id capture.ID, direction int) uint32 {
 // data writes a data event in as many segments as it takes.
 func (f *flow) data(e *capture.Event) error {
 	f.advance(e.Direction, e.Offset, "")
-	text := appendRecord(f.w, e)
+	text := f.record(e)
 	payload := e.Payload
 	for {
 		piece := payload[:min(len(payload), maxSegmentBytes)]
@@ -223,7 +220,7 @@ func (f *flow) acknowledge(always bool) error {
 func (f *flow) closeBy(e *capture.Event) error {
 	f.time = e.Time
 	f.notes.closed(e.Close)
-	text := appendRecord(f.w, e)
+	text := f.record(e)
 	first := capture.Downstream
 	switch by := e.Close.By; {
 	case by == capture.Upstream.String():
@@ -260,26 +257,8 @@ func (f *flow) advanceToEnd(c *capture.Close, d capture.Direction) {
 	}
 }
 
-// noLedger follows the record of a close event whose source counts no bytes that it did not record.
-const noLedger = " ledger=none"
-
-// appendRecord returns what an event's packet says of it, valid until the next call.
-func appendRecord(w *Writer, e *capture.Event) []byte {
-	b := w.record[:0]
-	switch e.Kind {
-	case capture.KindOpen:
-		b = record.AppendOpen(b, &e.Header, e.Open)
-	case capture.KindData:
-		b = record.AppendDetached(b, &e.Header, e.Direction, e.Offset, e.Payload, int(e.Masked))
-	case capture.KindEnd:
-		b = record.AppendEnd(b, &e.Header, e.Direction, e.Offset)
-	case capture.KindClose:
-		c := record.Close{By: e.Close.By, Downstream: e.Close.Ledger[0], Upstream: e.Close.Ledger[1]}
-		b = record.AppendClose(b, &e.Header, &c)
-		if !e.Close.HasLedger {
-			b = append(b, noLedger...)
-		}
-	}
-	w.record = b
-	return b
+// record returns what an event's packet says of it, valid until the next call.
+func (f *flow) record(e *capture.Event) []byte {
+	f.w.record = capture.AppendDetached(f.w.record[:0], e, f.info.Foreign)
+	return f.w.record
 }

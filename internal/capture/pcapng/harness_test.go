@@ -23,6 +23,9 @@ var window = record.UUID{0x01, 0xa2, 0x06, 0x00, 0x42, 0x50, 0x80, 0x1e, 0xac, 0
 // startTime is 2026-11-23T01:23:51.123456789Z.
 const startTime = 1795397031123456789
 
+// foreignVM is of the connections that something else has recorded.
+const foreignVM = 1
+
 // events is a capture.Source of events as a recorder has them.
 type events []capture.Event
 
@@ -30,6 +33,11 @@ type events []capture.Event
 func (s events) Read(_ context.Context, a *capture.Assembler) error {
 	for i := range s {
 		at := capture.Place{Input: capture.Name("log"), Number: int64(i + 1)}
+		if s[i].Conn.VM == foreignVM {
+			if err := a.Foreign(s[i].Conn); err != nil {
+				return err
+			}
+		}
 		if err := a.Add(&s[i], capture.Fingerprint{Sum: uint64(i), Length: 1}, at, time.Time{}); err != nil {
 			return err
 		}

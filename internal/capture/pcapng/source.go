@@ -2,7 +2,6 @@ package pcapng
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -196,7 +195,7 @@ func (s *reader) drop(flow endpoints, p *partial, err error) {
 // complete gives a record on if its payload is whole.
 func (s *reader) complete(flow endpoints, p *partial) error {
 	_, waited := s.partial[flow]
-	r, n, err := record.ParseDetached(p.text, p.payload)
+	d, err := capture.ParseDetached(p.text, p.payload)
 	if errors.Is(err, record.ErrCut) && len(p.payload) > 0 {
 		if !waited {
 			p = &partial{text: append([]byte(nil), p.text...), payload: append([]byte(nil), p.payload...), number: p.number}
@@ -217,14 +216,11 @@ func (s *reader) complete(flow endpoints, p *partial) error {
 		return nil
 	}
 	s.found = true
-	s.event = capture.EventOf(&r)
-	if r.Kind == record.KindClose && string(p.text[n:]) == noLedger {
-		s.event.Close.HasLedger = false
+	if d.Foreign {
+		if err := s.a.Foreign(d.Conn); err != nil {
+			return err
+		}
 	}
-	return s.a.Add(&s.event, fingerprintOf(p.text[:n], len(p.payload)), s.at(p.number), time.Now())
-}
-
-// fingerprintOf is that of the same record in a log.
-func fingerprintOf(text []byte, payload int) capture.Fingerprint {
-	return capture.Fingerprint{Sum: binary.LittleEndian.Uint64(text[len(text)-8:]), Length: len(text) + 2*payload}
+	s.event = d.Event
+	return s.a.Add(&s.event, d.Print, s.at(p.number), time.Now())
 }

@@ -92,6 +92,10 @@ func TestRoundTrip(t *testing.T) {
 		var logs []events
 		for i := range rapid.IntRange(1, 4).Draw(rt, "connections") {
 			r := newRecorder(uint64(i+1)).open(addresses.Draw(rt, "source"), addresses.Draw(rt, "destination"))
+			if rapid.IntRange(0, 2).Draw(rt, "foreign") == 0 {
+				r.header.Conn.VM = foreignVM
+				r.events[0].Conn.VM = foreignVM
+			}
 			for range rapid.IntRange(0, 8).Draw(rt, "events") {
 				d := capture.Direction(rapid.IntRange(0, 1).Draw(rt, "direction"))
 				switch rapid.IntRange(0, 5).Draw(rt, "kind") {
@@ -101,6 +105,7 @@ func TestRoundTrip(t *testing.T) {
 					r.end(d)
 				default:
 					r.data(d, payload.Draw(rt, "payload"))
+					r.events[len(r.events)-1].Cut = rapid.IntRange(0, 9).Draw(rt, "cut") == 0
 				}
 			}
 			if rapid.Bool().Draw(rt, "closed") {

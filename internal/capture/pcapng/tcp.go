@@ -304,6 +304,9 @@ func (t *tracker) add(c *conn, e *capture.Event, at, number int64) error {
 				return err
 			}
 		}
+		if err := t.s.a.Foreign(c.id); err != nil {
+			return err
+		}
 		open := capture.Event{Kind: capture.KindOpen, Open: &capture.Open{
 			Unit: "connections", Started: c.first, Source: c.client.String(), Destination: c.server.String(),
 		}}

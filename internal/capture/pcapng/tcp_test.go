@@ -117,12 +117,12 @@ func TestForeign(t *testing.T) {
 		{"sent twice", raw(v4(pick(0, 0, 1, 1, 2, 3, 4))), []string{"GET /", "200"}, "whole", nil},
 		{"overlapping", raw(v4([]segment{whole[0], overlap, whole[1], late, whole[3]})), []string{"GET / HTTP", "200"}, "whole", nil},
 		{"out of order", raw(v4([]segment{overlap, whole[0], late, whole[1], whole[3]})), []string{"GET / HTTP", "200"}, "whole", nil},
-		{"missing", raw(v4(pick(0, 2, 3, 4))), []string{"GET /", "???"}, "broken: bytes 0-2 of upstream are not recorded: dropped by the recorder", nil},
+		{"missing", raw(v4(pick(0, 2, 3, 4))), []string{"GET /", "???"}, "broken: bytes 0-2 of upstream are not in the capture", nil},
 		{"still open", raw(v4(pick(0, 1))), []string{"GET /", "200"}, "still open at the end of the input", nil},
 		{"reset", raw(v4([]segment{whole[0], {seq: 200, ack: 105, flags: flagRST}})), []string{"GET /", ""}, "whole", nil},
-		{"in mid-stream", raw(v4(whole)[3:]), []string{"GET /", "200"}, "broken: the log begins at its record 1: what came before is missing", nil},
+		{"in mid-stream", raw(v4(whole)[3:]), []string{"GET /", "200"}, "broken: its beginning is missing: it began before the capture did", nil},
 		{"without SYN", raw(v4(whole)[1:]), []string{"GET /", "200"}, "whole", nil},
-		{"without the reply to SYN", raw(append(v4(nil)[:1], v4(whole)[3:]...)), []string{"GET /", "200"}, "broken: the log begins at its record 1: what came before is missing", nil},
+		{"without the reply to SYN", raw(append(v4(nil)[:1], v4(whole)[3:]...)), []string{"GET /", "200"}, "broken: its beginning is missing: it began before the capture did", nil},
 		{
 			"a link that is not known", plain(binary.LittleEndian, magicMicro, 147, frames("", v4(whole))...), nil, "", nil,
 		},
@@ -183,7 +183,7 @@ func TestEdited(t *testing.T) {
 		{"pcap", []string{"-F", "pcap"}, "whole", ""},
 		{"pcap with nanoseconds", []string{"-F", "nsecpcap"}, "whole", ""},
 		{"cut", []string{"-F", "pcap", "-s", "60"}, "certain up to byte 5 of downstream and 20 of upstream: " +
-			"bytes 20-99 of upstream are not recorded: dropped by the recorder", strings.Repeat("?", 80)},
+			"bytes 20-99 of upstream are not in the capture", strings.Repeat("?", 80)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
