@@ -1,10 +1,12 @@
 package playbook
 
 import (
+	"errors"
 	"io"
 	"math"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/protocol"
 	"l4dump/strategy"
 )
 
@@ -15,6 +17,8 @@ type Options struct {
 	UntilGap bool
 	// Masked takes connections with bytes that the recorder has overwritten.
 	Masked bool
+	// Detector says which protocol a connection speaks; nil: none is known.
+	Detector *protocol.Detector
 	// Shard takes the connections of one of Shards parts; all if Shards is 0.
 	Shard, Shards int
 }
@@ -126,16 +130,17 @@ func (r *recording) End(v *capture.Verdict) error {
 	defer c.spool.forget(&r.events)
 	reason, seq := r.refusal(v)
 	if reason == "" {
-		script, err := r.compile(v, seq)
-		switch {
-		case err != nil:
+		w, err := r.compile(v, seq)
+		if err != nil {
 			return err
+		}
+		switch script := w.script; {
 		case script.repeats:
 			reason = "pipelined before an HTTP connection manager: bytes of the client may stand more than once"
 		case script.Cut != "" && script.Turns == 0:
 			reason = "cut off before any turn was complete: " + script.Cut
 		default:
-			return c.book.add(script)
+			return c.book.add(w)
 		}
 	}
 	c.spool.forget(&r.streams[0])
@@ -191,7 +196,7 @@ func faultName(f *capture.Fault) string {
 }
 
 // compile makes the script of the events before seq.
-func (r *recording) compile(v *capture.Verdict, seq uint64) (*script, error) {
+func (r *recording) compile(v *capture.Verdict, seq uint64) (*scriptWriter, error) {
 	s := &script{Info: r.info(v), Streams: r.streams}
 	stored := r.compiler.spool
 	reader := &events{
@@ -209,12 +214,51 @@ func (r *recording) compile(v *capture.Verdict, seq uint64) (*script, error) {
 			return nil, err
 		}
 	}
-	w := &scriptWriter{script: s, spool: stored}
-	if err := compileRaw(reader, seq, w); err != nil {
+	w, err := r.steps(reader, seq, s)
+	if err != nil {
 		return nil, err
 	}
 	s.repeats = v.Repeats && w.pipelined
-	return s, w.finish()
+	return w, w.finish()
+}
+
+// steps makes the steps and turns of the events before seq, by messages if it is known how.
+func (r *recording) steps(reader *events, seq uint64, s *script) (*scriptWriter, error) {
+	w := &scriptWriter{script: s, spool: r.compiler.spool, classes: map[string]uint64{}}
+	spoken, err := r.detect(reader)
+	if err != nil {
+		return nil, err
+	}
+	if spoken.Name() != s.Protocol {
+		err := compileFramed(reader, seq, spoken.NewFramer(), w)
+		var wrong *framerError
+		if !errors.As(err, &wrong) {
+			s.Protocol = spoken.Name()
+			return w, err
+		}
+		w = w.again()
+		s.Fallback = spoken.Name() + ": " + wrong.Error()
+	}
+	return w, compileRaw(reader, seq, w)
+}
+
+// detect returns the protocol that the whole of a connection's bytes is taken for.
+func (r *recording) detect(reader *events) (protocol.Protocol, error) {
+	if r.compiler.options.Detector == nil {
+		return protocol.Raw, nil
+	}
+	var first [2][]byte
+	for d := range first {
+		first[d] = make([]byte, min(r.streams[d].Length, 512))
+		if len(first[d]) == 0 {
+			continue
+		}
+		if _, err := reader.streams[d].ReadAt(first[d], 0); err != nil {
+			return nil, err
+		}
+	}
+	spoken, _ := r.compiler.options.Detector.Detect(r.connection.Port, first, true)
+	return spoken, nil
 }
 
 func (r *recording) info(v *capture.Verdict) Info {

@@ -79,20 +79,24 @@ type entry struct {
 	id         capture.ID
 }
 
-func (p *Playbook) add(s *script) error {
+func (p *Playbook) add(w *scriptWriter) error {
+	s := w.script
 	header, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("store a script: %w", err)
 	}
 	p.entries = append(p.entries, entry{s.Start, s.End, p.headers.Length, uint32(len(header)), s.ID})
 	p.Totals.add(&s.Info)
+	for class, n := range w.classes {
+		count(p.Totals.Classes, class, n)
+	}
 	return p.spool.append(&p.headers, header)
 }
 
 func (t *Totals) add(s *Info) {
 	if t.Protocols == nil {
 		t.Protocols, t.Fallbacks, t.Destination = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
-		t.Start, t.End = s.Start, s.End
+		t.Classes, t.Start, t.End = map[string]uint64{}, s.Start, s.End
 	}
 	t.Start, t.End = min(t.Start, s.Start), max(t.End, s.End)
 	t.Steps += s.Steps

@@ -39,11 +39,17 @@ func compileRaw(r *events, seq uint64, w *scriptWriter) error {
 	if err != nil {
 		return err
 	}
+	if turn >= 0 {
+		w.turn(turn).Open = w.script.Cut != ""
+	}
 	return w.end(Span{0, sent}, gate)
 }
 
 // answer adds bytes of the server's stream to what answers a turn.
 func (t *Turn) answer(span Span, at int64) {
+	if t.Done > 0 {
+		t.Gap = max(t.Gap, at-t.Done)
+	}
 	t.Done = at
 	if last := len(t.Answer) - 1; last >= 0 && t.Answer[last].To == span.From {
 		t.Answer[last].To = span.To

@@ -20,6 +20,7 @@ type scriptWriter struct {
 
 	pending   *Step // the last step, which more bytes may still join
 	turns     []*Turn
+	classes   map[string]uint64
 	stored    int  // turns before turns[0]
 	pipelined bool // the client may have sent a request before the one before was answered
 }
@@ -59,6 +60,15 @@ func (w *scriptWriter) begin(t Turn) int {
 	return w.stored + len(w.turns) - 1
 }
 
+// next returns the index that the next turn gets.
+func (w *scriptWriter) next() int { return w.stored + len(w.turns) }
+
+// order says that a turn is answered.
+func (w *scriptWriter) order(turn int) error {
+	w.buf = appendUints(w.buf[:0], uint64(turn))
+	return w.spool.append(&w.script.StoredOrder, w.buf)
+}
+
 // turn returns a turn that has not been stored.
 func (w *scriptWriter) turn(index int) *Turn { return w.turns[index-w.stored] }
 
@@ -66,6 +76,9 @@ func (w *scriptWriter) turn(index int) *Turn { return w.turns[index-w.stored] }
 func (w *scriptWriter) storeTurns(index int) error {
 	for ; w.stored < index; w.stored++ {
 		w.script.Turns++
+		if class := w.turns[0].Class; class != "" {
+			count(w.classes, class, 1)
+		}
 		w.buf = appendTurn(w.buf[:0], w.turns[0])
 		w.turns = w.turns[1:]
 		if err := w.spool.append(&w.script.StoredTurns, w.buf); err != nil {
@@ -81,13 +94,21 @@ func (w *scriptWriter) end(sent Span, gate Gate) error {
 	s.Bytes = [2]uint64{sent.Len(), gate.Bytes}
 	if s.Cut != "" {
 		s.End = max(s.Start, gate.At)
-		if len(w.turns) > 0 {
-			w.turns[len(w.turns)-1].Open = true
-		}
 	} else if s.Closed == capture.Upstream.String() {
 		gate.End = true
 	}
 	return w.step(Step{Kind: Close, At: s.End, Gate: gate})
+}
+
+// again returns a writer of the same script from its beginning.
+func (w *scriptWriter) again() *scriptWriter {
+	s := w.script
+	for _, of := range []*stream{&s.StoredSteps, &s.StoredTurns, &s.StoredOrder} {
+		w.spool.forget(of)
+		*of = stream{}
+	}
+	s.Steps, s.Turns = 0, 0
+	return &scriptWriter{script: s, spool: w.spool, classes: map[string]uint64{}}
 }
 
 // finish stores what is left.
