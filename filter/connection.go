@@ -154,14 +154,16 @@ func (c *connection) decide(d record.Direction, size int) (now int64, reason str
 	if wanted && c.claim.Reason() != strategy.Recorded {
 		p.vm.admission.Count(capture, &c.claim, size, p.sink.payload())
 	}
+	whole := capture.Unit == strategy.UnitConnections
 	switch {
 	case c.selected != strategy.Recorded:
 		return 0, c.selected
 	case p.off != strategy.Recorded:
 		return 0, p.off
+	case p.closed && !whole:
+		return 0, strategy.WindowClosed
 	}
 	now = p.vm.Now()
-	whole := capture.Unit == strategy.UnitConnections
 	decision := p.decide(now, whole)
 	switch {
 	case whole:

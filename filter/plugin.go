@@ -33,6 +33,7 @@ type plugin struct {
 	shared strategy.Shared // of its connections
 	block  int             // bytes to ask the proxy for at a time
 
+	ticks      bool    // the proxy calls OnTick
 	replacedAt int64   // when a newer one of the name came, 0 while it is in use; it serves the connections it has
 	successor  *plugin // that newer one
 	borrowed   bool    // the configuration is the predecessor's, since this one's is not valid
@@ -40,6 +41,7 @@ type plugin struct {
 	// What the sidecar allows; refresh sets it.
 	inputs   strategy.Inputs // of the decision, as far as they do not change with each read
 	off      strategy.Reason // why the strategy's switch keeps it off, or Recorded
+	closed   bool            // no window is open, nor opens before the next tick
 	sidecar  *sidecar        // nil if the guard is off
 	fuse     strategy.Fuse
 	reading  uint64            // the sidecar's reading that the fuse has seen last, from 1
@@ -99,6 +101,8 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	p.use()
 	if err := abi.SetTickPeriod(p.tickMilliseconds()); err != nil {
 		v.messages.log(abi.LevelError, "set the tick period: "+err.Error())
+	} else {
+		p.ticks = true
 	}
 	p.refresh()
 	return types.OnPluginStartStatusOK
@@ -244,8 +248,19 @@ func (p *plugin) refresh() {
 			p.fuse.Read(c.usage, applies, p.config.Fuse)
 		}
 	}
-	_, p.off = strategy.Merge(p.config.Strategy, p.inputs.Global, now)
+	applies, off := strategy.Merge(p.config.Strategy, p.inputs.Global, now)
+	p.off = off
+	// Reads in between need not ask for the time, which is a hostcall away.
+	next := now + int64(p.tickMilliseconds())*1_000_000 + tickDelay
+	window, open := strategy.WindowAt(now, applies)
+	coming, _ := strategy.Merge(p.config.Strategy, p.inputs.Global, next)
+	later, _ := strategy.WindowAt(next, coming)
+	p.closed = p.ticks && !open && applies == coming && window == later
 }
+
+// tickDelay is how late a tick may come for which the plugin has said what is so until then, in nanoseconds. Reads do not
+// come before a tick that is late for longer, but for those of one turn of the worker's loop.
+const tickDelay = 1_000_000_000
 
 // sayStopped says once for the whole proxy that the sidecar has stopped recording, and that it continues.
 func (p *plugin) sayStopped(now int64) {

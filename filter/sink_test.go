@@ -174,6 +174,58 @@ func TestLogLevelIsAskedSeldom(t *testing.T) {
 	}
 }
 
+// TestTimeOfClosedWindows counts how often reads outside of a window ask for the time: not before a tick is due, with a
+// second for one that is late, unless a window or the strategy's end may come until then.
+func TestTimeOfClosedWindows(t *testing.T) {
+	const reach = 1*second + 1*second
+	until := func(at int64) string {
+		return `{"strategy":{"switch":"ON","interval":30,"duration":10,"until":"` + strategy.Moment(at).String() + `"},"resource_guard":"off"}`
+	}
+	for _, row := range []struct {
+		name, config string
+		at           int64 // the last tick
+		asked        int
+		reason       strategy.Reason // a moment later
+	}{
+		{"a window's last moment", on(``, ``), windowEnd - 1, 1, strategy.WindowClosed},
+		{"its end", on(``, ``), windowEnd, 0, strategy.WindowClosed},
+		{"long before the next", on(``, ``), nextWindow - reach - 1, 0, strategy.WindowClosed},
+		{"the next may begin", on(``, ``), nextWindow - reach, 1, strategy.WindowClosed},
+		{"the next begins", on(``, ``), nextWindow - 1, 1, strategy.Recorded},
+		{"it ends in time", until(windowEnd + 3*second), windowEnd + 3*second - reach, 1, strategy.WindowClosed},
+		{"it ends later", until(windowEnd + 3*second), windowEnd + 3*second - reach - 1, 0, strategy.WindowClosed},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t, row.config)
+			id := r.connect()
+			r.now = row.at
+			r.Tick()
+			r.now++
+			asked := 0
+			r.vm.Now = func() int64 { asked++; return r.now }
+			r.downstream(id, "x")
+			require.Equal(t, row.asked, asked)
+			if row.reason == strategy.Recorded {
+				require.Equal(t, uint64(1), r.vm.metrics.bytesKept)
+			} else {
+				require.Equal(t, uint64(1), r.vm.metrics.bytesDropped[row.reason])
+			}
+		})
+	}
+
+	t.Run("no tick comes", func(t *testing.T) {
+		r := newRig(t, on(``, ``))
+		r.now = windowEnd
+		p := r.vm.newest["recorder\x00root"]
+		p.ticks = false
+		p.refresh()
+		id := r.connect()
+		r.now = nextWindow
+		r.downstream(id, "x")
+		require.Equal(t, uint64(1), r.vm.metrics.bytesKept)
+	})
+}
+
 func TestNextFilter(t *testing.T) {
 	for _, row := range []struct{ name, capture, want string }{
 		{"not configured", ``, ""},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,16 +64,21 @@ func build(t *testing.T, source string) []byte {
 
 // start runs a module with one worker, inside a window.
 func start(t *testing.T, module []byte, pollFails bool) (*host.Filter, *log) {
+	return configure(t.Context(), t, module, everything, pollFails)
+}
+
+// configure runs a module with one worker, at the start of a window of every interval.
+func configure(ctx context.Context, t *testing.T, module []byte, configuration string, pollFails bool) (*host.Filter, *log) {
 	l := &log{}
 	now := func() time.Time { return time.Unix(1732320000, 0) }
-	engine, err := host.NewEngine(t.Context(), host.VMConfig{ID: "vm", Code: module}, host.Options{
+	engine, err := host.NewEngine(ctx, host.VMConfig{ID: "vm", Code: module}, host.Options{
 		Workers: 1, Now: now, Log: host.NewLogger(l, host.LevelInfo, 1, now),
 		Shared: new(host.SharedData), Metrics: new(host.Metrics), PollFails: pollFails,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close(t.Context())) })
-	filter, err := engine.Configure(t.Context(), host.Plugin{
-		Name: "l4dump", RootID: "root", Configuration: []byte(everything), FailurePolicy: host.FailOpenLive,
+	filter, err := engine.Configure(ctx, host.Plugin{
+		Name: "l4dump", RootID: "root", Configuration: []byte(configuration), FailurePolicy: host.FailOpenLive,
 	})
 	require.NoError(t, err)
 	t.Cleanup(filter.Release)
