@@ -46,8 +46,8 @@ type Framer interface {
 	//
 	// No piece (Kind 0) and no error means that more bytes are wanted, or if ended, that there are none.
 	//
-	// Give a request before its answer: how an answer ends may depend on what was asked. Any other order of calls, and
-	// any cut of a stream into calls, gives the same messages.
+	// Give a request before its answer: how an answer ends may depend on what was asked. Apart from that, any order of
+	// calls and any cut of a stream gives the same messages.
 	//
 	// An error is final: Next returns it again for either direction, and the rest of both streams has no messages. It is
 	// an ErrRaw if the protocol itself ends here, as after an upgrade.
@@ -63,11 +63,11 @@ var ErrRaw = errors.New("the rest of the connection is raw")
 
 // Piece is a message, or a part of one, so that a message of any length can pass.
 //
-//	GET / HTTP/1.1\r\n\r\n         {Size: 18, Kind: Request, First, Last, Class: "GET /", Answers: 1}
+//	GET / HTTP/1.1\r\n\r\n    {Size: 18, Kind: Request, First, Last, Class: "GET /", Answers: 1}
 //
-//	HTTP/1.1 200 OK\r\n...\r\n\r\n {Size: 60, Kind: Answer, First, Class: "200"}
-//	<4096 bytes of the body>       {Size: 4096, Kind: Answer}
-//	<904 bytes of the body>        {Size: 904, Kind: Answer, Last}
+//	HTTP/1.1 200 OK\r\n...     {Size: 4096, Kind: Answer, First, Class: "200"}   the head and what there is of the body
+//	4096 bytes of the body     {Size: 4096, Kind: Answer}
+//	the last 904               {Size: 904, Kind: Answer, Last}
 type Piece struct {
 	// Size is the length in bytes. It is 0 only in the Last piece of a message that the end of the stream ends.
 	Size int
