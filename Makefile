@@ -44,9 +44,10 @@ build: $(MODULE) $(CLI) ## build the plugin module and the command line
 # Go knows what is up to date, embedded files too, and is done at once if everything is.
 .PHONY: $(MODULE) $(CLI)
 
-# Without symbols: the module is compiled at each start of each proxy.
+# Without symbols: the module is compiled at each start of each proxy. Without the commit: the same sources make the same
+# module, which the engine then finds compiled.
 $(MODULE):
-	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o $@ ./filter/wasm
+	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -buildvcs=false -ldflags='-s -w' -o $@ ./filter/wasm
 
 # Static, so that it runs in an empty image.
 $(CLI):

@@ -19,17 +19,8 @@ import (
 
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard) // the emulator's own log
-	var err error
-	if cacheDir, err = os.MkdirTemp("", "l4dump"); err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(cacheDir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
-
-// cacheDir keeps the compiled module.
-var cacheDir string
 
 const (
 	testVM = 0x0123456789abcdef

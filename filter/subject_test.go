@@ -3,7 +3,6 @@ package filter
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 
 	"l4dump/internal/abi"
+	"l4dump/internal/guest"
 	"l4dump/internal/host"
 	"l4dump/record"
 )
@@ -133,7 +133,7 @@ type module struct {
 	logged []string
 }
 
-// builtModule builds the plugin once, and keeps it compiled.
+// builtModule builds the plugin once.
 var builtModule = sync.OnceValues(func() (code []byte, err error) {
 	dir, err := os.MkdirTemp("", "l4dump")
 	if err != nil {
@@ -141,10 +141,7 @@ var builtModule = sync.OnceValues(func() (code []byte, err error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	out := filepath.Join(dir, "module.wasm")
-	command := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, "./wasm")
-	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	command.Stderr = os.Stderr
-	if err := command.Run(); err != nil {
+	if err := guest.Build(context.Background(), out, "./wasm"); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(out)
@@ -158,7 +155,7 @@ func startModule(t *testing.T, config string) subject {
 	now := func() time.Time { return time.Unix(0, s.now.Load()) }
 	s.logger = host.NewLogger(s, host.LevelTrace, 1, now)
 	engine, err := host.NewEngine(t.Context(), host.VMConfig{ID: "vm", Code: code}, host.Options{
-		Workers: 1, Now: now, Log: s.logger, Shared: new(host.SharedData), Metrics: &s.metrics, HTTP: s, CacheDir: cacheDir,
+		Workers: 1, Now: now, Log: s.logger, Shared: new(host.SharedData), Metrics: &s.metrics, HTTP: s, CacheDir: host.ModuleCache(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close(t.Context())) })

@@ -73,7 +73,7 @@ func configure(ctx context.Context, t *testing.T, module []byte, configuration s
 	now := func() time.Time { return time.Unix(1732320000, 0) }
 	engine, err := host.NewEngine(ctx, host.VMConfig{ID: "vm", Code: module}, host.Options{
 		Workers: 1, Now: now, Log: host.NewLogger(l, host.LevelInfo, 1, now),
-		Shared: new(host.SharedData), Metrics: new(host.Metrics), PollFails: pollFails,
+		Shared: new(host.SharedData), Metrics: new(host.Metrics), CacheDir: host.ModuleCache(), PollFails: pollFails,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close(t.Context())) })

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -194,7 +193,7 @@ func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level
 		return err
 	}
 	server, err := proxy.Start(ctx, config, proxy.Options{
-		Concurrency: f.concurrency, Log: log, LogLevel: level, CacheDir: cacheDir(), DrainTime: f.drainTime, Version: version(),
+		Concurrency: f.concurrency, Log: log, LogLevel: level, CacheDir: host.ModuleCache(), DrainTime: f.drainTime, Version: version(),
 	})
 	if err != nil {
 		return err
@@ -326,19 +325,6 @@ func waitReady(ctx context.Context, url string) bool {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// cacheDir is where compiled plugins are kept; empty if this user has no such folder.
-func cacheDir() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	dir = filepath.Join(dir, "l4dump", "modules")
-	if os.MkdirAll(dir, 0o700) != nil {
-		return ""
-	}
-	return dir
 }
 
 // version names this build.

@@ -420,7 +420,7 @@ func tick(uint32) { teleport(); sockConnect() }
 	require.NoError(t, err)
 	options := Options{
 		Workers: 1, Now: time.Now, Log: NewLogger(io.Discard, LevelOff, 0, time.Now), Shared: new(SharedData), Metrics: new(Metrics),
-		CacheDir: fixture.cacheDir,
+		CacheDir: ModuleCache(),
 	}
 	_, err = NewEngine(t.Context(), VMConfig{Code: code}, options)
 	require.EqualError(t, err, `load module: want the export proxy_abi_version_0_2_1

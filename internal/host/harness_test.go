@@ -17,11 +17,8 @@ import (
 	"l4dump/internal/guest"
 )
 
-// fixture is what all tests share: the guest module and the directory of compiled modules. Written once by TestMain.
-var fixture struct {
-	probe    []byte
-	cacheDir string
-}
+// fixture is what all tests share: the guest module. Written once by TestMain.
+var fixture struct{ probe []byte }
 
 func TestMain(m *testing.M) {
 	os.Exit(runTests(m))
@@ -34,7 +31,6 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	fixture.cacheDir = filepath.Join(dir, "cache")
 	if fixture.probe, err = buildGuest("./testdata/probe", filepath.Join(dir, "probe.wasm")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -120,7 +116,7 @@ func newTestEngine(t *testing.T, change func(*VMConfig, *Options)) *testEngine {
 	config := VMConfig{ID: "vm", Code: fixture.probe}
 	options := Options{
 		Workers: 1, Now: func() time.Time { return testTime }, Log: te.logger, Shared: te.shared, Metrics: te.metrics,
-		CacheDir: fixture.cacheDir,
+		CacheDir: ModuleCache(),
 	}
 	if change != nil {
 		change(&config, &options)

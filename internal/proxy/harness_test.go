@@ -25,8 +25,7 @@ import (
 
 // fixture is what all tests share, written once by TestMain.
 var fixture struct {
-	probe    string // the file of the guest module
-	cacheDir string
+	probe string // the file of the guest module
 }
 
 func TestMain(m *testing.M) {
@@ -40,7 +39,6 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	fixture.cacheDir = filepath.Join(dir, "cache")
 	fixture.probe = filepath.Join(dir, "probe.wasm")
 	if err := guest.Build(context.Background(), fixture.probe, "../host/testdata/probe"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -183,7 +181,7 @@ func (f *testFile) start(t *testing.T, change func(*Options)) *testServer {
 	config, err := Parse("test.yaml", f.text(t))
 	require.NoError(t, err)
 	s := &testServer{log: new(logBuffer)}
-	options := Options{Concurrency: 1, Log: s.log, LogLevel: host.LevelInfo, CacheDir: fixture.cacheDir, Version: "l4dump/test"}
+	options := Options{Concurrency: 1, Log: s.log, LogLevel: host.LevelInfo, CacheDir: host.ModuleCache(), Version: "l4dump/test"}
 	if change != nil {
 		change(&options)
 	}

@@ -153,7 +153,7 @@ func TestStartFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			config, err := Parse("envoy.yaml", newTestFile("127.0.0.1:1", typed(test.config)).text(t))
 			require.NoError(t, err)
-			_, err = Start(t.Context(), config, Options{Log: io.Discard, CacheDir: fixture.cacheDir})
+			_, err = Start(t.Context(), config, Options{Log: io.Discard, CacheDir: host.ModuleCache()})
 			require.ErrorContains(t, err, test.want)
 		})
 	}
@@ -166,7 +166,7 @@ func TestDrain(t *testing.T) {
 	start := func(drain time.Duration) (context.CancelFunc, *testServer) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &testServer{log: new(logBuffer)}
-		s.Server, err = Start(ctx, config, Options{Concurrency: 1, Log: s.log, CacheDir: fixture.cacheDir, DrainTime: drain, LogLevel: host.LevelInfo})
+		s.Server, err = Start(ctx, config, Options{Concurrency: 1, Log: s.log, CacheDir: host.ModuleCache(), DrainTime: drain, LogLevel: host.LevelInfo})
 		require.NoError(t, err)
 		return cancel, s
 	}
