@@ -25,5 +25,6 @@ bench-sidecar: build ## what the sidecar costs
 	go -C bench run ./sidecar $(BENCH_FLAGS)
 
 .PHONY: bench-decode
-bench-decode: ## how fast dumps are decoded
+bench-decode: build ## how fast dumps are decoded, and the memory that it takes, beside text2pcap (make debian)
+	go -C bench run ./decode $(BENCH_FLAGS)
 	go test -run '^$$' -bench Decode -cpu 1 ./internal/capture/dumplog

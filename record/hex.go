@@ -78,21 +78,3 @@ var hexValues = func() (values [256]byte) {
 }()
 
 const notHex = 0xff
-
-// appendUnhex appends the bytes that the lower-case hex digits in text mean. ok is false if text has an odd
-// length or another character.
-func appendUnhex(dst, text []byte) (_ []byte, ok bool) {
-	if len(text)%2 != 0 {
-		return dst, false
-	}
-	n := len(dst)
-	dst = grow(dst, len(text)/2)
-	out := dst[n:]
-	var bad byte
-	for i := range out {
-		high, low := hexValues[text[2*i]], hexValues[text[2*i+1]]
-		bad |= high | low
-		out[i] = high<<4 | low
-	}
-	return dst, bad&0xf0 == 0
-}

@@ -428,6 +428,21 @@ func TestHex(t *testing.T) {
 	})
 }
 
+func TestHexRefusesOtherCharacters(t *testing.T) {
+	const digits = "0123456789abcdef"
+	text := []byte(strings.Repeat("0", 20)) // a turn of the loop and a rest
+	for place := range text {
+		for c := range 256 {
+			text[place] = byte(c)
+			_, ok := appendUnhex(nil, text)
+			require.Equal(t, strings.IndexByte(digits, byte(c)) >= 0, ok, "byte %#x at %d", c, place)
+		}
+		text[place] = '0'
+	}
+	_, ok := appendUnhex(nil, []byte("000"))
+	require.False(t, ok)
+}
+
 func TestPrintable(t *testing.T) {
 	require.Equal(t, "a[0]: ~%0a%7f%c3%a9%5d L4D1 data %5d ]", Printable("a[0]: ~\n\x7fé] L4D1 data ] ]"))
 }

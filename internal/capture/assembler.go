@@ -249,7 +249,10 @@ func (a *Assembler) end(c *conn, last *Close) error {
 	if c.consumer == nil {
 		return nil
 	}
-	return c.consumer.End(&v)
+	if err := c.consumer.End(&v); err != nil {
+		return a.refused(nil, &entry{Event: Event{Header: c.last}, at: c.lastAt}, err)
+	}
+	return nil
 }
 
 func (a *Assembler) hold(c *conn, e *entry, now time.Time) error {
@@ -368,7 +371,8 @@ func (a *Assembler) give(c *conn, e *entry, selected bool) error {
 	return nil
 }
 
-// refused makes a fault of an event that the consumer cannot take, unless it takes none any more.
+// refused makes a fault of an event that the consumer cannot take, unless it takes none any more. c is nil if it has
+// ended.
 func (a *Assembler) refused(c *conn, e *entry, err error) error {
 	var skip *SkipError
 	if !errors.As(err, &skip) {

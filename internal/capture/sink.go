@@ -29,12 +29,12 @@ type Consumer interface {
 	// Fault takes what is wrong with the connection, before the event at which it showed.
 	Fault(f *Fault)
 	// End takes, after all events, what is known of the connection as a whole. It is called once, unless the reading
-	// ends with an error.
+	// ends with an error. A *SkipError is about events that Event has taken.
 	End(v *Verdict) error
 }
 
-// SkipError is what Consumer.Event returns for an event that it cannot take, though it can take others. It becomes a
-// fault of the connection, and the reading continues.
+// SkipError is what a Consumer returns for an event that it cannot take, though it can take others. It becomes a fault of
+// the connection, and the reading continues.
 type SkipError struct{ Err error }
 
 // Error implements error.

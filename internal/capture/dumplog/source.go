@@ -38,6 +38,7 @@ type Source struct {
 	scanner   *Scanner
 
 	now     time.Time // when the block came that is being decoded
+	flushed time.Time // when next flushed
 	event   capture.Event
 	other   []byte // a line without a record
 	layotto uint64 // lines in Layotto's format
@@ -61,8 +62,8 @@ func NewSource(options Options, inputs ...Input) *Source {
 }
 
 // Read implements capture.Source. What is compressed is recognized by its content; if it cannot be read to its end, that
-// is a fault of the input and no error. While the input has nothing for now, Read flushes, and declares lost what
-// connections have waited for too long. When ctx is canceled, what was read until then is given to a before Read
+// is a fault of the input and no error. While the input has nothing for now, Read flushes, after 50 ms at the latest,
+// and declares lost what connections have waited for too long. When ctx is canceled, what was read until then is given to a before Read
 // returns.
 func (s *Source) Read(ctx context.Context, a *capture.Assembler) error {
 	s.assembler = a
@@ -198,32 +199,45 @@ func (s *Source) corruptAt(err error) {
 	s.assembler.InputFault(Fault{Kind: Unreadable, Place: s.scanner.At(), Err: err})
 }
 
-// next waits for a block. Before it waits, it flushes.
+// flushPause is how long what was read may wait for more before it is flushed. An input that comes faster than it is
+// decoded, as a file, would else be flushed for each block.
+const flushPause = 50 * time.Millisecond
+
+// next waits for a block. If none comes for a while, it flushes.
 func (s *Source) next(ctx context.Context, blocks *blocks) (block, error) {
-	for {
-		select {
-		case <-ctx.Done():
-			return block{}, ctx.Err()
-		case b := <-blocks.full:
-			return b, nil
-		default:
+	select {
+	case <-ctx.Done():
+		return block{}, ctx.Err()
+	case b := <-blocks.full:
+		return b, nil
+	default:
+	}
+	for dirty := true; ; {
+		var flush, expired <-chan time.Time
+		now := s.options.Now()
+		if pause := flushPause - now.Sub(s.flushed); dirty && pause > 0 {
+			flush = time.After(pause)
+		} else if dirty {
+			if err := s.assembler.Flush(); err != nil {
+				return block{}, err
+			}
+			s.flushed, dirty = now, false
 		}
-		if err := s.assembler.Flush(); err != nil {
-			return block{}, err
-		}
-		var expired <-chan time.Time
 		if at, ok := s.assembler.Expires(); ok {
-			expired = time.After(at.Sub(s.options.Now()))
+			expired = time.After(at.Sub(now))
 		}
 		select {
 		case <-ctx.Done():
 			return block{}, ctx.Err()
 		case b := <-blocks.full:
 			return b, nil
+		case <-flush:
+			s.flushed = time.Time{}
 		case <-expired:
 			if err := s.assembler.Expire(s.options.Now()); err != nil {
 				return block{}, err
 			}
+			dirty = true
 		}
 	}
 }

@@ -239,7 +239,13 @@ func TestLiveInput(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, [3]int{0, 0, 1}, c.seen())
 		write(lines[0] + "\n")
-		require.Equal(t, [3]int{1, 0, 2}, c.seen(), "flushed as soon as there is no more")
+		require.Equal(t, [3]int{1, 0, 1}, c.seen(), "more may come at once")
+		time.Sleep(50*time.Millisecond - time.Nanosecond)
+		synctest.Wait()
+		require.Equal(t, [3]int{1, 0, 1}, c.seen())
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		require.Equal(t, [3]int{1, 0, 2}, c.seen(), "flushed, as there is no more")
 
 		write(lines[1][:30])
 		seen(1, 0)
@@ -249,8 +255,10 @@ func TestLiveInput(t *testing.T) {
 		write(lines[3] + "\n") // lines[2] is late
 		seen(2, 0)
 		time.Sleep(time.Second)
+		synctest.Wait()
+		flushes := c.seen()[2]
 		write(lines[2] + "\n")
-		seen(4, 0)
+		require.Equal(t, [3]int{4, 0, flushes + 1}, c.seen(), "flushed at once after a pause")
 
 		write(lines[5] + "\n") // lines[4] is lost
 		time.Sleep(2*time.Second - time.Nanosecond)
