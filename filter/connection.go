@@ -41,6 +41,9 @@ func (c *connection) OnNewConnection() types.Action {
 	p := c.plugin
 	c.started = p.vm.Now()
 	p.vm.metrics.connectionsSeen++
+	if limit := p.config.Capture.MaxConnectionTime; limit > 0 {
+		c.claim.Until = c.started + limit.Nanoseconds()
+	}
 	d := p.decide(c.started, false)
 	c.last = d.New(c.seed())
 	if p.config.Capture.Unit == strategy.UnitConnections {
@@ -164,6 +167,11 @@ func (c *connection) decide(d record.Direction, size int) (now int64, reason str
 		return 0, strategy.WindowClosed
 	}
 	now = p.vm.Now()
+	if c.choice == nil && c.claim.Over(now) {
+		p.vm.admission.Outlive(&c.claim, now)
+		c.selected = strategy.ConnectionTime
+		return now, c.selected
+	}
 	decision := p.decide(now, whole)
 	switch {
 	case whole:
@@ -187,6 +195,9 @@ func (c *connection) record(
 	d record.Direction, data func(start, size int) ([]byte, error), size int, now int64,
 ) (done int, reason strategy.Reason) {
 	p, capture := c.plugin, &c.plugin.config.Capture
+	if !c.opened && !c.admitted && !p.shared.Begins(capture, p.current) {
+		return 0, strategy.WindowBytes // a connection that comes later than a window's bytes has no record
+	}
 	if reason = c.open(); reason != strategy.Recorded {
 		return 0, reason
 	}
@@ -196,7 +207,7 @@ func (c *connection) record(
 		end = int(min(int64(size), limit-int64(c.kept)))
 	}
 	if c.admitted && end > 0 {
-		reason = p.vm.admission.Take(capture, &p.shared, &c.claim, end, most, now)
+		reason = p.vm.admission.Take(capture, p.current, &c.claim, end, most, now)
 		if reason != strategy.Recorded {
 			return 0, reason
 		}
@@ -206,7 +217,13 @@ func (c *connection) record(
 	for done < end {
 		n := min(end-done, most)
 		if !c.admitted {
-			if n = p.vm.budget.Take(capture, p.vm.spentUntil, n, now); n == 0 {
+			taken := p.shared.TakeBytes(capture, p.current, n)
+			if taken == 0 {
+				return done, strategy.WindowBytes
+			}
+			n = p.vm.budget.Take(capture, p.vm.spentUntil, taken, now)
+			p.shared.GiveBack(taken - n)
+			if n == 0 {
 				return done, capture.Binding(min(end, most))
 			}
 		}
@@ -326,7 +343,7 @@ func (c *connection) close(by string) {
 		c.header.Time = p.vm.Now()
 	}
 	p.sink.settle()
-	p.vm.admission.Close(&p.config.Capture, &p.shared, &c.claim, c.header.Time)
+	p.vm.admission.Close(&p.config.Capture, &c.claim, c.header.Time)
 	if !c.written && c.last != strategy.Recorded { // else it had no bytes: neither kept nor dropped
 		p.vm.metrics.connectionsDropped[c.last]++
 	}

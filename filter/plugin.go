@@ -51,6 +51,7 @@ type plugin struct {
 
 	window   strategy.Window // the one that windowID is of
 	windowID record.UUID
+	current  strategy.Window // the last decision's: the one that began last
 }
 
 // What a plugin says things about, besides its configuration.
@@ -76,9 +77,10 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	v.newest[p.name] = p
 	v.plugins[p] = true
 	p.shared = strategy.Shared{
-		SpentUntil: v.spentUntil,
-		Live:       newSharedNumber("l4dump/connections/" + p.name),
-		Window:     newSharedNumber("l4dump/window_connections/" + p.name),
+		SpentUntil:  v.spentUntil,
+		Live:        newSharedNumber("l4dump/connections/" + p.name),
+		Window:      newSharedNumber("l4dump/window_connections/" + p.name),
+		WindowBytes: newSharedNumber("l4dump/window_bytes/" + p.name),
 	}
 	if last != nil {
 		last.replacedAt, last.successor = v.Now(), p
@@ -202,7 +204,7 @@ func (p *plugin) NewHttpContext(uint32) types.HttpContext { return nil }
 func (p *plugin) OnTick() {
 	now := p.vm.Now()
 	p.refresh()
-	p.vm.admission.Expire(&p.shared, now)
+	p.vm.admission.Expire(p.vm.spentUntil, now)
 	if p.sidecar != nil && p.replacedAt == 0 {
 		p.sayStopped(now)
 		p.sidecar.poll(p.vm, &p.config.Sidecar, now)
@@ -310,7 +312,7 @@ func (p *plugin) decide(now int64, begun bool) strategy.Decision {
 			d = strategy.Decide(in)
 		}
 	}
-	p.shedding = d.Shedding
+	p.shedding, p.current = d.Shedding, d.Window
 	return d
 }
 

@@ -340,6 +340,131 @@ func TestScenarios(t *testing.T) {
 				"connections_seen": 3, "connections_kept": 2, "connections_dropped_max_connections_per_window": 1, "lines": 4,
 			},
 		},
+		{
+			name:   "the time of connections",
+			config: on(`"unit":"connections","max_connection_time":"5s","max_connections":1`, ``),
+			run: func(s subject) {
+				c := s.connect()
+				s.setNow(now + 5*second - 1)
+				c.send(down, "last")
+				s.setNow(now + 5*second)
+				c.send(down, "late")
+				next := s.connect() // in the place of the other
+				next.send(up, "next")
+				next.close(types.PeerTypeRemote)
+				c.send(up, "later")
+				c.end(down)
+				c.close(types.PeerTypeLocal)
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now+5*second-1), "connections", now, ""),
+				dataRecord(header(1, 1, now+5*second-1), down, 0, "last"),
+				anonymous(header(2, 0, now+5*second), "connections", now+5*second, ""),
+				dataRecord(header(2, 1, now+5*second), up, 0, "next"),
+				closeRecord(header(2, 2, now+5*second), "downstream", ledger(0, 0), ledger(4, 4)),
+				endRecord(header(1, 2, now+5*second), down, 8),
+				closeRecord(header(1, 3, now+5*second), "downstream",
+					ledger(8, 4, dropped("connection_time", 4)), ledger(5, 0, dropped("connection_time", 5))),
+			},
+			counters: map[string]uint64{
+				"connections_seen": 2, "connections_kept": 2, "bytes_seen": 17, "bytes_kept": 8, "bytes_dropped_connection_time": 9, "lines": 7,
+			},
+		},
+		{
+			name:   "the time of connections, of bytes",
+			config: on(`"unit":"bytes","max_connection_time":"5s"`, ``),
+			run: func(s subject) {
+				s.setNow(now - 3*second)
+				c := s.connect()
+				quiet := s.connect()
+				s.setNow(now + 2*second - 1)
+				c.send(down, "last")
+				s.setNow(now + 2*second)
+				c.send(down, "late")
+				quiet.send(down, "too late")
+				c.close(types.PeerTypeLocal)
+				quiet.close(types.PeerTypeLocal)
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now+2*second-1), "bytes", now-3*second, ""),
+				dataRecord(header(1, 1, now+2*second-1), down, 0, "last"),
+				closeRecord(header(1, 2, now+2*second), "proxy", ledger(8, 4, dropped("connection_time", 4)), ledger(0, 0)),
+			},
+			counters: map[string]uint64{
+				"connections_seen": 2, "connections_kept": 1, "connections_dropped_connection_time": 1,
+				"bytes_seen": 16, "bytes_kept": 4, "bytes_dropped_connection_time": 12, "lines": 3,
+			},
+		},
+		{
+			name:   "the bytes of a window, of connections",
+			config: on(`"unit":"connections","max_bytes_per_window":8192,"max_bytes_per_second":0,"max_lines_per_second":0`, ``),
+			run: func(s subject) {
+				c := s.connect()
+				for range 8 {
+					c.send(up, kilobyte)
+				}
+				second := s.connect() // the last eighth is for those that have begun
+				c.send(down, kilobyte[:192])
+				c.send(down, "x")
+				second.send(down, "y")
+				s.setNow(windowEnd)
+				c.send(down, "z")
+				s.setNow(nextWindow)
+				third := s.connect()
+				third.send(down, "3")
+				c.send(up, "given up")
+				for _, each := range []flow{c, second, third} {
+					each.close(types.PeerTypeRemote)
+				}
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now), "connections", now, ""),
+				dataRecord(header(1, 1, now), up, 0, kilobyte),
+				dataRecord(header(1, 2, now), up, 1000, kilobyte),
+				dataRecord(header(1, 3, now), up, 2000, kilobyte),
+				dataRecord(header(1, 4, now), up, 3000, kilobyte),
+				dataRecord(header(1, 5, now), up, 4000, kilobyte),
+				dataRecord(header(1, 6, now), up, 5000, kilobyte),
+				dataRecord(header(1, 7, now), up, 6000, kilobyte),
+				dataRecord(header(1, 8, now), up, 7000, kilobyte),
+				dataRecord(header(1, 9, now), down, 0, kilobyte[:192]),
+				anonymous(in(nextWindow, header(2, 0, nextWindow)), "connections", nextWindow, ""),
+				dataRecord(in(nextWindow, header(2, 1, nextWindow)), down, 0, "3"),
+				closeRecord(header(1, 10, nextWindow), "downstream",
+					ledger(194, 192, dropped("window_bytes", 2)), ledger(8008, 8000, dropped("window_bytes", 8))),
+				closeRecord(in(nextWindow, header(2, 2, nextWindow)), "downstream", ledger(1, 1), ledger(0, 0)),
+			},
+			counters: map[string]uint64{
+				"connections_seen": 3, "connections_kept": 2, "connections_dropped_window_bytes": 1,
+				"bytes_seen": 8204, "bytes_kept": 8193, "bytes_dropped_window_bytes": 11, "lines": 14,
+			},
+		},
+		{
+			name:   "the bytes of a window",
+			config: on(`"unit":"bytes","max_bytes_per_window":1024`, ``),
+			run: func(s subject) {
+				c := s.connect()
+				c.send(down, kilobyte)
+				c.send(down, kilobyte[:25]) // a byte more than there are
+				later := s.connect()
+				later.send(down, "later")
+				s.setNow(nextWindow)
+				c.send(down, "next")
+				c.close(types.PeerTypeRemote)
+				later.close(types.PeerTypeRemote)
+			},
+			want: []record.Record{
+				anonymous(header(1, 0, now), "bytes", now, ""),
+				dataRecord(header(1, 1, now), down, 0, kilobyte),
+				dataRecord(header(1, 2, now), down, 1000, kilobyte[:24]),
+				dataRecord(in(nextWindow, header(1, 3, nextWindow)), down, 1025, "next"),
+				closeRecord(in(nextWindow, header(1, 4, nextWindow)), "downstream", ledger(1029, 1028, dropped("window_bytes", 1)), ledger(0, 0)),
+			},
+			counters: map[string]uint64{
+				"connections_seen": 2, "connections_kept": 1, "connections_dropped_window_bytes": 1,
+				"bytes_seen": 1034, "bytes_kept": 1028, "bytes_dropped_window_bytes": 6, "lines": 5,
+			},
+		},
 	})
 }
 

@@ -13,6 +13,7 @@ package strategy
 // The zero Admission has seen nothing. Its methods are allocation-free, and none but Take, Admit and Close uses shared
 // numbers, and those only for a share of the allowance, an admitted connection, or after retryTime.
 type Admission struct {
+	_         incomparable
 	costs     estimate
 	bytes     int64 // cost of payload, of the connections seen lately; with lines, tells which limit binds
 	lines     int64
@@ -23,26 +24,20 @@ type Admission struct {
 	giveUpAt  int64  // the debt at which the next is given up
 	youngest  *Claim // of those admitted
 	reserving *Claim // the oldest whose reservation has not been given back
-}
-
-// Shared is what all workers of a process share for their Admissions, and what one worker knows of it. Each configuration
-// has one, since each has its own limits.
-type Shared struct {
-	SpentUntil SharedNumber // the Budget's
-	Live       SharedNumber // connections that are admitted and not closed; used if Capture.MaxConnections is set
-	Window     SharedNumber // a window and its connections; used if Capture.MaxConnectionsPerWindow is set
-
-	full    Window // has had its connections
-	retryAt int64  // before this, as many connections are live as may be
+	until     int64  // the least Claim.Until of those admitted, or of those that were; 0 if none has one
 }
 
 // Claim is one connection's part of an Admission. The zero Claim is not admitted.
 type Claim struct {
-	reason         Reason // why it is not recorded, or Recorded
-	live           bool   // admitted, and not given up
-	counted        bool   // in Shared.Live
-	cost           int64  // of everything, recorded or not
-	added          int64  // the cost with which the estimate has it, 0 if it has not
+	_     incomparable
+	Until int64 // when it is given up, 0 is never: Capture.MaxConnectionTime after the connection's birth
+
+	shared         *Shared // of its configuration
+	reason         Reason  // why it is not recorded, or Recorded
+	live           bool    // admitted, and not given up
+	counted        bool    // in Shared.Live
+	cost           int64   // of everything, recorded or not
+	added          int64   // the cost with which the estimate has it, 0 if it has not
 	reserved       int64
 	born           int64
 	older, younger *Claim
@@ -72,10 +67,13 @@ const (
 // Reason returns why the connection is not recorded, or Recorded. It changes when the connection is given up.
 func (l *Claim) Reason() Reason { return l.reason }
 
+// Over reports whether the connection has had its time. Allocation-free.
+func (l *Claim) Over(now int64) bool { return l.Until != 0 && now >= l.Until }
+
 // Admit decides whether a connection that is born at now, in window w, is recorded, and returns why not, or Recorded. l
-// is the zero Claim. It must be closed.
+// is a new Claim, zero but for Until. It must be closed.
 func (a *Admission) Admit(c *Capture, shared *Shared, w Window, l *Claim, now int64) Reason {
-	l.born = now
+	l.shared, l.born = shared, now
 	l.cost = controlLines * c.controlCost()
 	l.reason = a.admit(c, shared, w, l, now)
 	if l.reason != Recorded {
@@ -90,6 +88,7 @@ func (a *Admission) Admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 	if a.reserving == nil {
 		a.reserving = l
 	}
+	a.watch(l)
 	return Recorded
 }
 
@@ -99,11 +98,12 @@ func (a *Admission) admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 		return WindowConnections
 	case c.MaxConnections > 0 && waiting(shared.retryAt, now):
 		return Connections
+	case c.limited() && waiting(a.retryAt, now):
+		return a.refusal
+	case !shared.Begins(c, w):
+		return WindowBytes
 	}
 	if c.limited() {
-		if waiting(a.retryAt, now) {
-			return a.refusal
-		}
 		want := a.costs.Cost()
 		if a.costs.total == 0 {
 			want = firstCost
@@ -121,15 +121,15 @@ func (a *Admission) admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 	if c.MaxConnections > 0 {
 		if !add(shared.Live, 1, c.MaxConnections) {
 			shared.retryAt = now + retryTime
-			a.release(shared, l, now)
+			a.release(l, now)
 			return Connections
 		}
 		l.counted = true
 	}
 	if c.MaxConnectionsPerWindow > 0 && !addToWindow(shared.Window, w, c.MaxConnectionsPerWindow) {
 		shared.full = w
-		a.release(shared, l, now)
-		a.leave(shared, l)
+		a.release(l, now)
+		l.leave()
 		return WindowConnections
 	}
 	l.reserved = max(l.reserved-l.cost, 0) // the records that it has in any case are as good as written
@@ -157,14 +157,35 @@ func (a *Admission) reserve(shared *Shared, want, now int64) bool {
 	return false
 }
 
-// Count takes that a connection which is not recorded has had a read of n bytes, of which a line takes up to most.
-func (a *Admission) Count(c *Capture, l *Claim, n, most int) { a.count(c, l, n, most) }
+// Count takes that a connection which is not recorded has had a read of n bytes, of which a line takes up to most. What
+// comes after its time is no cost of connections.
+func (a *Admission) Count(c *Capture, l *Claim, n, most int) {
+	if l.reason != ConnectionTime {
+		a.count(c, l, n, most)
+	}
+}
 
-// Take pays for a read of n bytes of an admitted connection at now, of which a line takes up to most. It returns
-// Recorded, or that the connection is given up.
-func (a *Admission) Take(c *Capture, shared *Shared, l *Claim, n, most int, now int64) Reason {
-	if l.reason != Recorded || !c.limited() {
+// Take pays for a read of n bytes of an admitted connection at now, of which a line takes up to most, and w is the window
+// that began last. It returns Recorded, or that the connection is given up.
+func (a *Admission) Take(c *Capture, w Window, l *Claim, n, most int, now int64) Reason {
+	if l.reason != Recorded {
 		return l.reason
+	}
+	if taken := l.shared.TakeBytes(c, w, n); taken < n {
+		l.shared.GiveBack(taken)
+		a.giveUp(l, WindowBytes, now)
+		return l.reason
+	}
+	if a.pay(c, l, n, most, now) != Recorded {
+		l.shared.GiveBack(n)
+	}
+	return l.reason
+}
+
+// pay is Take for the limits per second.
+func (a *Admission) pay(c *Capture, l *Claim, n, most int, now int64) Reason {
+	if !c.limited() {
+		return Recorded
 	}
 	cost := a.count(c, l, n, most)
 	used := min(cost, l.reserved)
@@ -175,7 +196,7 @@ func (a *Admission) Take(c *Capture, shared *Shared, l *Claim, n, most int, now 
 	}
 	a.owed += cost
 	if a.owed >= BudgetShare {
-		a.settle(shared, now)
+		a.settle(l.shared.SpentUntil, now)
 	}
 	bound := c.priority()
 	debt := a.spent + a.owed - now
@@ -186,10 +207,10 @@ func (a *Admission) Take(c *Capture, shared *Shared, l *Claim, n, most int, now 
 	// The youngest are given up one by one as the debt rises, since what each frees shows only with time.
 	if debt >= max(a.giveUpAt, bound/2) && a.youngest != nil && a.youngest.older != nil {
 		a.giveUpAt = debt + bound/8
-		a.giveUp(shared, a.youngest, now)
+		a.giveUp(a.youngest, OverBudget, now)
 	}
 	if l.live && debt >= bound {
-		a.giveUp(shared, l, now)
+		a.giveUp(l, OverBudget, now)
 	}
 	if l.reason != Recorded { // none of these bytes is recorded
 		a.owed -= cost
@@ -197,16 +218,23 @@ func (a *Admission) Take(c *Capture, shared *Shared, l *Claim, n, most int, now 
 	return l.reason
 }
 
+// Outlive gives up the recording of an admitted connection that has had its time.
+func (a *Admission) Outlive(l *Claim, now int64) {
+	if l.live {
+		a.giveUp(l, ConnectionTime, now)
+	}
+}
+
 // giveUp ends the recording of l.
-func (a *Admission) giveUp(shared *Shared, l *Claim, now int64) {
-	l.reason = OverBudget
+func (a *Admission) giveUp(l *Claim, reason Reason, now int64) {
+	l.reason = reason
 	a.remove(l)
-	a.release(shared, l, now)
-	a.leave(shared, l)
+	a.release(l, now)
+	l.leave()
 }
 
 // Close takes that the connection has ended.
-func (a *Admission) Close(c *Capture, shared *Shared, l *Claim, now int64) {
+func (a *Admission) Close(c *Capture, l *Claim, now int64) {
 	if c.limited() && l.born != 0 {
 		if l.added == 0 {
 			a.costs.Add(l.cost)
@@ -216,13 +244,17 @@ func (a *Admission) Close(c *Capture, shared *Shared, l *Claim, now int64) {
 	}
 	if l.live {
 		a.remove(l)
-		a.release(shared, l, now)
+		a.release(l, now)
 	}
-	a.leave(shared, l)
+	l.leave()
 }
 
-// Expire gives back what is reserved and will not be used in reservationTime. It is called on each tick.
-func (a *Admission) Expire(shared *Shared, now int64) {
+// Expire gives up the connections that have had their time, and gives back what is reserved and will not be used in
+// reservationTime. It is called on each tick. spentUntil is the Budget's.
+func (a *Admission) Expire(spentUntil SharedNumber, now int64) {
+	if a.until != 0 && now >= a.until {
+		a.outlive(now)
+	}
 	for l := a.reserving; l != nil; l = l.younger {
 		age := now - l.born
 		if age >= 0 && age < settlingTime {
@@ -237,7 +269,28 @@ func (a *Admission) Expire(shared *Shared, now int64) {
 		a.owed -= l.reserved - keep
 		l.reserved = keep
 	}
-	a.settle(shared, now)
+	a.settle(spentUntil, now)
+}
+
+// outlive gives up the connections that have had their time, also those that are quiet, so that others can be live.
+func (a *Admission) outlive(now int64) {
+	a.until = 0
+	for l := a.youngest; l != nil; {
+		older := l.older
+		if l.Over(now) {
+			a.Outlive(l, now)
+		} else {
+			a.watch(l)
+		}
+		l = older
+	}
+}
+
+// watch lets Expire look for l's time.
+func (a *Admission) watch(l *Claim) {
+	if l.Until != 0 && (a.until == 0 || l.Until < a.until) {
+		a.until = l.Until
+	}
 }
 
 const millisecond = nanosecondsPerSecond / 1000
@@ -259,7 +312,7 @@ func (a *Admission) remove(l *Claim) {
 }
 
 // release gives back what is reserved for l.
-func (a *Admission) release(shared *Shared, l *Claim, now int64) {
+func (a *Admission) release(l *Claim, now int64) {
 	if l.reserved > 0 {
 		a.owed -= l.reserved
 		l.reserved = 0
@@ -268,27 +321,28 @@ func (a *Admission) release(shared *Shared, l *Claim, now int64) {
 		}
 	}
 	if a.owed <= -BudgetShare || a.owed >= BudgetShare {
-		a.settle(shared, now)
+		a.settle(l.shared.SpentUntil, now)
 	}
 }
 
-func (a *Admission) leave(shared *Shared, l *Claim) {
+// leave takes l from those that are live in the whole process.
+func (l *Claim) leave() {
 	if l.counted {
 		l.counted = false
-		shared.retryAt = 0
-		add(shared.Live, -1, 0)
+		l.shared.retryAt = 0
+		add(l.shared.Live, -1, 0)
 	}
 }
 
 // settle adds to the shared number what is owed. If other workers are faster, it stays owed.
-func (a *Admission) settle(shared *Shared, now int64) {
+func (a *Admission) settle(spentUntil SharedNumber, now int64) {
 	if a.owed == 0 {
 		return
 	}
 	for range sharedAttempts {
-		spent, version := shared.SpentUntil.Load()
+		spent, version := spentUntil.Load()
 		next := begin(spent, now) + a.owed
-		if shared.SpentUntil.Store(next, version) {
+		if spentUntil.Store(next, version) {
 			a.spent, a.owed = next, 0
 			return
 		}
@@ -324,41 +378,6 @@ func (a *Admission) count(c *Capture, l *Claim, n, most int) int64 {
 	}
 	return cost
 }
-
-// add adds to a shared number that must not exceed limit, which is 0 if there is none, and reports whether it did. A
-// connection that leaves must be counted, so it tries for as long as other workers are faster.
-func add(number SharedNumber, n, limit int64) bool {
-	for range 1000 {
-		old, version := number.Load()
-		if limit > 0 && old+n > limit {
-			return false
-		}
-		if number.Store(max(old+n, 0), version) {
-			return true
-		}
-	}
-	return false
-}
-
-// addToWindow adds one connection to window w. The shared number is the window's start, and after it its connections.
-func addToWindow(number SharedNumber, w Window, limit int64) bool {
-	for range sharedAttempts {
-		old, version := number.Load()
-		count := int64(1)
-		if old>>windowCountBits == w.Start {
-			count += old & (1<<windowCountBits - 1)
-		}
-		if count > limit {
-			return false
-		}
-		if number.Store(w.Start<<windowCountBits|count, version) {
-			return true
-		}
-	}
-	return false
-}
-
-const windowCountBits = 28
 
 // controlCost returns the cost of a record that carries no payload.
 func (c *Capture) controlCost() int64 {

@@ -31,6 +31,10 @@ func (c *contended) Store(n int64, version uint32) bool {
 	return true
 }
 
+func newShared() *Shared {
+	return &Shared{SpentUntil: &contended{}, Live: &contended{}, Window: &contended{}, WindowBytes: &contended{}}
+}
+
 // load is what clients do: each has one connection after the other, of so many reads.
 type load struct {
 	clients int
@@ -64,7 +68,7 @@ func simulate(c *Capture, l load, workers int, span int64, seed uint64) (o outco
 	const most = 1792
 	const tick = nanosecondsPerSecond / 4
 	r := rand.New(rand.NewPCG(seed, 2))
-	shared := &Shared{SpentUntil: &contended{}, Live: &contended{}, Window: &contended{}}
+	shared := newShared()
 	admissions := make([]Admission, workers)
 	clients := make([]client, l.clients)
 	o.perWindow = map[int64]int{}
@@ -89,13 +93,13 @@ func simulate(c *Capture, l load, workers int, span int64, seed uint64) (o outco
 		}
 		for ; ticks <= now; ticks += tick {
 			for i := range admissions {
-				admissions[i].Expire(shared, ticks)
+				admissions[i].Expire(shared.SpentUntil, ticks)
 			}
 		}
 		a := &admissions[k.worker]
+		w := Window{Start: now / nanosecondsPerSecond / 30 * 30, Interval: 30}
 		if k.claim == nil {
 			k.claim, k.reads, k.next = &Claim{}, l.reads(r), 0
-			w := Window{Start: now / nanosecondsPerSecond / 30 * 30, Interval: 30}
 			k.admitted = a.Admit(c, shared, w, k.claim, now) == Recorded
 			o.seen++
 			if k.admitted {
@@ -110,7 +114,7 @@ func simulate(c *Capture, l load, workers int, span int64, seed uint64) (o outco
 		switch {
 		case k.claim.Reason() != Recorded:
 			a.Count(c, k.claim, n, most)
-		case a.Take(c, shared, k.claim, n, most, now) == Recorded:
+		case a.Take(c, w, k.claim, n, most, now) == Recorded:
 			o.cost += (&Admission{}).count(c, &Claim{}, n, most)
 		}
 		k.next++
@@ -134,7 +138,7 @@ func simulate(c *Capture, l load, workers int, span int64, seed uint64) (o outco
 					o.wholeSizes = append(o.wholeSizes, size)
 				}
 			}
-			a.Close(c, shared, k.claim, k.at)
+			a.Close(c, k.claim, k.at)
 			k.claim = nil
 		}
 	}
@@ -301,31 +305,31 @@ func shareOf(sizes []int, size int) float64 {
 
 func TestAdmissionAllocatesNothing(t *testing.T) {
 	config := DefaultConfig()
-	shared := &Shared{SpentUntil: &contended{}, Live: &contended{}, Window: &contended{}}
+	shared := newShared()
 	var a Admission
 	l := new(Claim)
 	now := budgetNow
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		*l = Claim{}
 		a.Admit(&config.Capture, shared, Window{}, l, now)
-		a.Take(&config.Capture, shared, l, 5000, 1792, now)
+		a.Take(&config.Capture, Window{}, l, 5000, 1792, now)
 		a.Count(&config.Capture, l, 5000, 1792)
-		a.Expire(shared, now)
-		a.Close(&config.Capture, shared, l, now)
+		a.Expire(shared.SpentUntil, now)
+		a.Close(&config.Capture, l, now)
 		now += nanosecondsPerSecond / 50
 	}))
 }
 
 func TestAdmissionGivesUpTheYoungest(t *testing.T) {
 	c := &Capture{MaxBytesPerSecond: 1 << 20}
-	shared := &Shared{SpentUntil: &contended{}}
+	shared := newShared()
 	var a Admission
 	now := budgetNow
 	var claims [3]Claim
 	for i := range claims {
 		require.Equal(t, Recorded, a.Admit(c, shared, Window{}, &claims[i], now))
 		now += 3 * nanosecondsPerSecond
-		a.Expire(shared, now)
+		a.Expire(shared.SpentUntil, now)
 	}
 	reasons := func() (r [3]Reason) {
 		for i := range claims {
@@ -333,7 +337,7 @@ func TestAdmissionGivesUpTheYoungest(t *testing.T) {
 		}
 		return r
 	}
-	take := func(i int) Reason { return a.Take(c, shared, &claims[i], 64<<10, 1024, now) }
+	take := func(i int) Reason { return a.Take(c, Window{}, &claims[i], 64<<10, 1024, now) }
 	var steps [][3]Reason
 	var debts []int
 	for n := range 200 {
@@ -349,8 +353,109 @@ func TestAdmissionGivesUpTheYoungest(t *testing.T) {
 	require.Equal(t, []int{4, 5, 8}, debts) // seconds of the budget; 8 are 8 MiB
 	require.Equal(t, OverBudget, take(0))
 	for i := range claims {
-		a.Close(c, shared, &claims[i], now)
+		a.Close(c, &claims[i], now)
 	}
 	require.Equal(t, BudgetBytes, a.Admit(c, shared, Window{}, new(Claim), now))
 	require.Equal(t, Recorded, a.Admit(c, shared, Window{}, new(Claim), now+9*nanosecondsPerSecond))
+}
+
+// TestAdmissionOfTwoConfigurations gives up a connection of one for the debt of another's.
+func TestAdmissionOfTwoConfigurations(t *testing.T) {
+	c := &Capture{MaxBytesPerSecond: 1 << 20, MaxConnections: 1}
+	spent := &contended{}
+	mine, other := newShared(), newShared()
+	mine.SpentUntil, other.SpentUntil = spent, spent
+	var a Admission
+	var old, young, next Claim
+	now := budgetNow
+	require.Equal(t, Recorded, a.Admit(c, mine, Window{}, &old, now))
+	now += 3 * nanosecondsPerSecond
+	a.Expire(spent, now)
+	require.Equal(t, Recorded, a.Admit(c, other, Window{}, &young, now))
+	for young.Reason() == Recorded {
+		require.Equal(t, Recorded, a.Take(c, Window{}, &old, 64<<10, 1024, now))
+	}
+	require.Equal(t, []int64{1, 0}, []int64{mine.Live.(*contended).n, other.Live.(*contended).n})
+	now += 9 * nanosecondsPerSecond
+	require.Equal(t, Connections, a.Admit(c, mine, Window{}, &next, now))
+	require.Equal(t, Recorded, a.Admit(c, other, Window{}, &next, now))
+}
+
+// TestAdmissionForATime gives up connections that have had their time when one of them asks, or with the next tick.
+func TestAdmissionForATime(t *testing.T) {
+	c := &Capture{MaxConnections: 3}
+	shared := newShared()
+	var a Admission
+	const now = budgetNow
+	claims := [3]Claim{{Until: now + 20}, {}, {Until: now + 10}}
+	for i := range claims {
+		require.Equal(t, Recorded, a.Admit(c, shared, Window{}, &claims[i], now))
+	}
+	reasons := func() [3]Reason { return [3]Reason{claims[0].Reason(), claims[1].Reason(), claims[2].Reason()} }
+	for _, row := range []struct {
+		name string
+		at   int64
+		want [3]Reason
+		live int64
+	}{
+		{"before the first", now + 9, [3]Reason{Recorded, Recorded, Recorded}, 3},
+		{"the first", now + 10, [3]Reason{Recorded, Recorded, ConnectionTime}, 2},
+		{"before the second", now + 19, [3]Reason{Recorded, Recorded, ConnectionTime}, 2},
+		{"the second", now + 20, [3]Reason{ConnectionTime, Recorded, ConnectionTime}, 1},
+		{"much later", now + 1000*nanosecondsPerSecond, [3]Reason{ConnectionTime, Recorded, ConnectionTime}, 1},
+	} {
+		a.Expire(shared.SpentUntil, row.at)
+		require.Equal(t, row.want, reasons(), row.name)
+		require.Equal(t, row.live, shared.Live.(*contended).n, row.name)
+	}
+	a.Outlive(&claims[1], now)
+	a.Outlive(&claims[1], now)
+	for i := range claims {
+		a.Close(c, &claims[i], now)
+	}
+	require.Zero(t, shared.Live.(*contended).n)
+	require.Equal(t, []bool{false, true, false}, []bool{claims[2].Over(now + 9), claims[2].Over(now + 10), claims[1].Over(now)})
+}
+
+// TestAdmissionOfAWindowsBytes gives up what asks for more, begins nothing in the last eighth, and begins anew with the
+// next window.
+func TestAdmissionOfAWindowsBytes(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		capture Capture
+	}{
+		{"alone", Capture{MaxBytesPerWindow: 8192}},
+		{"with other limits", Capture{MaxBytesPerWindow: 8192, MaxBytesPerSecond: 1 << 20, MaxConnections: 10}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c, shared, w := &row.capture, newShared(), Window{Start: 1_800_000_000, Interval: 30}
+			now := budgetNow
+			var a Admission
+			admit := func() (*Claim, Reason) {
+				l := new(Claim)
+				now += 4 * nanosecondsPerSecond
+				a.Expire(shared.SpentUntil, now)
+				return l, a.Admit(c, shared, w, l, now)
+			}
+			first, reason := admit()
+			require.Equal(t, Recorded, reason)
+			require.Equal(t, Recorded, a.Take(c, w, first, 7*1024-1, 1024, now))
+			second, reason := admit() // an eighth and a byte is left; the byte is of the portion that a worker has taken
+			require.Equal(t, WindowBytes, reason)
+			require.Equal(t, WindowBytes, a.Take(c, w, second, 1, 1024, now))
+			require.Equal(t, Recorded, a.Take(c, w, first, 1025, 1024, now))
+			require.Equal(t, WindowBytes, a.Take(c, w, first, 1, 1024, now))
+			require.Equal(t, WindowBytes, first.Reason())
+			w.Start += 30
+			third, reason := admit()
+			require.Equal(t, Recorded, reason)
+			require.Equal(t, WindowBytes, a.Take(c, w, third, 8193, 1024, now)) // none of it is recorded
+			fourth, reason := admit()                                           // what the third gave back is the worker's, for those that have begun
+			require.Equal(t, WindowBytes, reason)
+			for _, l := range []*Claim{first, second, third, fourth} {
+				a.Close(c, l, now)
+			}
+			require.Zero(t, shared.Live.(*contended).n)
+		})
+	}
 }

@@ -64,13 +64,15 @@ const (
 // Capture is what is recorded of the traffic, and how much of it. A limit of 0 is none.
 type Capture struct {
 	Unit                    Unit
-	Downstream              bool    // record what clients send
-	Upstream                bool    // record what services answer
-	MaxBytesPerSecond       int64   // of payload, for the whole proxy process
-	MaxLinesPerSecond       int64   // of records, for the whole proxy process
-	MaxBytesPerConnection   int64   // of payload, both directions together
-	MaxConnections          int64   // recorded at a time, of UnitConnections, for the whole proxy process
-	MaxConnectionsPerWindow int64   // recorded, of those born in one window, of UnitConnections, for the whole proxy process
+	Downstream              bool  // record what clients send
+	Upstream                bool  // record what services answer
+	MaxBytesPerSecond       int64 // of payload, for the whole proxy process
+	MaxLinesPerSecond       int64 // of records, for the whole proxy process
+	MaxBytesPerConnection   int64 // of payload, both directions together
+	MaxConnections          int64 // recorded at a time, of UnitConnections, for the whole proxy process
+	MaxConnectionsPerWindow int64 // recorded, of those born in one window, of UnitConnections, for the whole proxy process
+	MaxBytesPerWindow       int64 // of payload, from the start of one window to that of the next, for the whole proxy process
+	MaxConnectionTime       Milliseconds
 	ConnectionRate          float64 // the share of the selected connections that are recorded, over 0 up to 1
 	NextFilter              NextFilter
 	Selection               Selection
@@ -120,6 +122,11 @@ const (
 	MaxLinesPerSecond = 1_000_000
 	MaxConnBytes      = 1 << 50
 	MaxConnections    = 1_000_000 // at a time, or of a window
+	MinWindowBytes    = 1 << 10   // or 0
+	MaxWindowBytes    = 1 << 39
+
+	MinConnectionTime = 1000 // milliseconds, or 0
+	MaxConnectionTime = 86_400_000
 
 	MinLineBytes = 2048
 	MaxLineBytes = 65536

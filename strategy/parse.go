@@ -109,6 +109,8 @@ func (p reader) capture(c *Capture) scan.Value {
 		scan.Key("max_bytes_per_connection", p.Integer(&c.MaxBytesPerConnection, 1, MaxConnBytes, scan.OrNoLimit)),
 		scan.Key("max_connections", p.Integer(&c.MaxConnections, 1, MaxConnections, scan.OrNoLimit)),
 		scan.Key("max_connections_per_window", p.Integer(&c.MaxConnectionsPerWindow, 1, MaxConnections, scan.OrNoLimit)),
+		scan.Key("max_bytes_per_window", p.Integer(&c.MaxBytesPerWindow, MinWindowBytes, MaxWindowBytes, scan.OrNoLimit)),
+		scan.Key("max_connection_time", p.duration(&c.MaxConnectionTime, MinConnectionTime, MaxConnectionTime)),
 		scan.Key("connection_rate", p.Number(&c.ConnectionRate, "a number over 0 and up to 1", func(n float64) bool {
 			return n > 0 && n <= 1
 		})),

@@ -33,7 +33,7 @@ func TestParseEveryKey(t *testing.T) {
 		"fuse": {"margin": 0.5, "readings": 3, "soft": 7.5},
 		"capture": {"unit": "connections", "directions": ["upstream"], "max_bytes_per_second": 2048,
 			"max_lines_per_second": 1e1, "max_bytes_per_connection": 1, "max_connections": 2,
-			"max_connections_per_window": 3, "connection_rate": 0.25,
+			"max_connections_per_window": 3, "max_bytes_per_window": 1024, "max_connection_time": "2m", "connection_rate": 0.25,
 			"mask": {"patterns": ["a"], "hex_patterns": ["00FF"], "http_headers": true, "card_numbers": true, "lengths_only": true}, "next_filter": "other"},
 		"output": {"format": "layotto", "level": "warn", "max_line_bytes": 8192, "write_bytes": 65536}
 	}`))
@@ -45,7 +45,7 @@ func TestParseEveryKey(t *testing.T) {
 		Fuse:     FuseConfig{Margin: 0.5, Readings: 3, Soft: 7.5},
 		Capture: Capture{
 			Unit: UnitConnections, Upstream: true, MaxBytesPerSecond: 2048, MaxLinesPerSecond: 10, MaxBytesPerConnection: 1,
-			MaxConnections: 2, MaxConnectionsPerWindow: 3, ConnectionRate: 0.25,
+			MaxConnections: 2, MaxConnectionsPerWindow: 3, MaxBytesPerWindow: 1024, MaxConnectionTime: 120_000, ConnectionRate: 0.25,
 			Mask: mask.Config{Patterns: []string{"a", "\x00\xff"}, HTTPHeaders: true, CardNumbers: true, LengthsOnly: true}, NextFilter: NextOther,
 		},
 		Output: Output{Format: FormatLayotto, Level: LevelWarn, MaxLineBytes: 8192, WriteBytes: 65536},
@@ -92,6 +92,8 @@ func TestBounds(t *testing.T) {
 		bpc      = `capture.max_bytes_per_connection: want a whole number from 1 to 1125899906842624, or 0 for no limit, got `
 		conns    = `capture.max_connections: want a whole number from 1 to 1000000, or 0 for no limit, got `
 		window   = `capture.max_connections_per_window: want a whole number from 1 to 1000000, or 0 for no limit, got `
+		quota    = `capture.max_bytes_per_window: want a whole number from 1024 to 549755813888, or 0 for no limit, got `
+		age      = `capture.max_connection_time: want a duration from "1s" to "86400s", got `
 		rate     = `capture.connection_rate: want a number over 0 and up to 1, got `
 		line     = `output.max_line_bytes: want a whole number from 2048 to 65536, got `
 		write    = `output.write_bytes: want `
@@ -165,6 +167,16 @@ func TestBounds(t *testing.T) {
 		{"connections of a window under", `{"capture":{"max_connections_per_window":-1}}`, window + "-1"},
 		{"connections of a window most", `{"capture":{"max_connections_per_window":1000000}}`, ""},
 		{"connections of a window over", `{"capture":{"max_connections_per_window":1000001}}`, window + "1000001"},
+		{"bytes of a window none", `{"capture":{"max_bytes_per_window":0}}`, ""},
+		{"bytes of a window least", `{"capture":{"max_bytes_per_window":1024}}`, ""},
+		{"bytes of a window under", `{"capture":{"max_bytes_per_window":1023}}`, quota + "1023"},
+		{"bytes of a window most", `{"capture":{"max_bytes_per_window":549755813888}}`, ""},
+		{"bytes of a window over", `{"capture":{"max_bytes_per_window":549755813889}}`, quota + "549755813889"},
+		{"time of a connection least", `{"capture":{"max_connection_time":"1s"}}`, ""},
+		{"time of a connection under", `{"capture":{"max_connection_time":"999ms"}}`, age + `"999ms"`},
+		{"time of a connection most", `{"capture":{"max_connection_time":"1440m"}}`, ""},
+		{"time of a connection over", `{"capture":{"max_connection_time":"86401s"}}`, age + `"86401s"`},
+		{"time of a connection as a number", `{"capture":{"max_connection_time":60}}`, age + `60`},
 		{"line least", `{"output":{"max_line_bytes":2048}}`, ""},
 		{"line under", `{"output":{"max_line_bytes":2047}}`, line + "2047"},
 		{"line most", `{"output":{"max_line_bytes":65536}}`, ""},

@@ -30,6 +30,8 @@ const (
 	BudgetLines       // the same of its lines
 	Connections       // the connection was not admitted: as many connections are recorded as may be at a time
 	WindowConnections // the same: the window has had its connections
+	WindowBytes       // the window has had its bytes, or what is left is for connections that have begun
+	ConnectionTime    // the connection has had its time
 	Unreadable        // the proxy did not give the bytes
 	QueueFull         // the sink's queue has no room
 	SinkLost          // the sink took the bytes and lost them
@@ -44,6 +46,7 @@ var reasonNames = [Reasons]string{
 	OtherDirection: "direction", ConnectionLimit: "connection_limit", OverBudget: "budget",
 	BudgetBytes: "budget_bytes", BudgetLines: "budget_lines",
 	Connections: "max_connections", WindowConnections: "max_connections_per_window",
+	WindowBytes: "window_bytes", ConnectionTime: "connection_time",
 	Unreadable: "unreadable",
 	QueueFull:  "queue", SinkLost: "sink",
 }
@@ -71,6 +74,10 @@ func (r Reason) Key() string {
 		return "capture.max_connections"
 	case WindowConnections:
 		return "capture.max_connections_per_window"
+	case WindowBytes:
+		return "capture.max_bytes_per_window"
+	case ConnectionTime:
+		return "capture.max_connection_time"
 	}
 	return ""
 }
@@ -88,9 +95,9 @@ func ReasonOf(name string) (_ Reason, ok bool) {
 // Lasting reports whether r keeps a whole plugin from recording, rather than single bytes.
 func (r Reason) Lasting() bool { return r >= ForcedOff && r <= LogLevel }
 
-// Refuses reports whether r keeps a connection that is born from being recorded.
+// Refuses reports whether r can keep all of a connection from being recorded.
 func (r Reason) Refuses() bool {
-	return r == NotSelected || r == SampledOut || r >= BudgetBytes && r <= WindowConnections
+	return r == NotSelected || r == SampledOut || r >= BudgetBytes && r <= ConnectionTime
 }
 
 // Distance is how far recording is off, from 0 for Recorded: the reason of the least distance stands for several

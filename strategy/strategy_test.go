@@ -205,7 +205,7 @@ func TestReasons(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"recorded", "forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level", "not_selected", "sampled_out", "direction",
-		"connection_limit", "budget", "budget_bytes", "budget_lines", "max_connections", "max_connections_per_window", "unreadable", "queue", "sink",
+		"connection_limit", "budget", "budget_bytes", "budget_lines", "max_connections", "max_connections_per_window", "window_bytes", "connection_time", "unreadable", "queue", "sink",
 	}, names)
 	require.Equal(t, []string{"forced_off", "switch_off", "ended", "window_closed", "usage_unknown", "cpu", "memory", "log_level"}, lasting)
 }
@@ -224,11 +224,15 @@ func TestKeys(t *testing.T) {
 		BudgetBytes:     "capture.max_bytes_per_second", BudgetLines: "capture.max_lines_per_second",
 		OverBudget:  "capture.max_bytes_per_second, capture.max_lines_per_second",
 		Connections: "capture.max_connections", WindowConnections: "capture.max_connections_per_window",
+		WindowBytes: "capture.max_bytes_per_window", ConnectionTime: "capture.max_connection_time",
 	}, keys)
 	for _, names := range keys {
 		for path := range strings.SplitSeq(names, ", ") {
 			object, name, _ := strings.Cut(path, ".")
 			value := map[string]string{"strategy": "50", "capture": "50000"}[object]
+			if path == ConnectionTime.Key() {
+				value = `"50s"`
+			}
 			_, err := Parse([]byte(`{"` + object + `":{"` + name + `":` + value + `}}`))
 			require.NoError(t, err)
 		}

@@ -298,6 +298,32 @@ func TestCtlStatus(t *testing.T) {
 	}
 }
 
+// TestWorstLimit has the status name the limit that dropped most, and every key that raises it.
+func TestWorstLimit(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		dropped map[strategy.Reason]uint64
+		want    strategy.Reason
+		keys    string
+	}{
+		{"none", nil, strategy.Recorded, ""},
+		{"no limit", map[strategy.Reason]uint64{strategy.WindowClosed: 9}, strategy.Recorded, ""},
+		{"one of two", map[strategy.Reason]uint64{strategy.BudgetLines: 1, strategy.WindowBytes: 2}, strategy.WindowBytes, "capture.max_bytes_per_window"},
+		{"the other of two", map[strategy.Reason]uint64{strategy.ConnectionTime: 3, strategy.WindowBytes: 2}, strategy.ConnectionTime, "capture.max_connection_time"},
+		{"two keys", map[strategy.Reason]uint64{strategy.OverBudget: 1}, strategy.OverBudget, "capture.max_bytes_per_second or capture.max_lines_per_second"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			totals := new(sidecar.Totals)
+			for reason, n := range row.dropped {
+				totals.BytesDropped[reason] = n
+			}
+			worst, keys := worstLimit(totals)
+			require.Equal(t, row.want, worst)
+			require.Equal(t, row.keys, keys)
+		})
+	}
+}
+
 func TestCtlOffNamesWhoDoesNotObey(t *testing.T) {
 	address, _ := startSidecar(t, nil)
 	pollSidecar(t, address, `[{"plugin":"a","reason":"recorded"},{"plugin":"b","guard":"off","reason":"recorded"},`+

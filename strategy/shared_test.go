@@ -1,0 +1,79 @@
+package strategy
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWindowBytes has workers take all of a window's bytes, and no more.
+func TestWindowBytes(t *testing.T) {
+	for _, limit := range []int64{1024, 1025, 1500, 8191, 1 << 20, 1<<20 + 1, 100 << 20} {
+		for _, read := range []int{1, 64, 1000, 65_537} {
+			if limit/int64(read) > 1<<20 {
+				continue
+			}
+			for _, workers := range []int{1, 2} {
+				t.Run(fmt.Sprintf("%d in reads of %d, %d workers", limit, read, workers), func(t *testing.T) {
+					c := &Capture{MaxBytesPerWindow: limit}
+					number := &contended{}
+					shared := make([]Shared, workers)
+					for i := range shared {
+						shared[i].WindowBytes = number
+					}
+					w := Window{Start: 1_800_000_000, Interval: 30}
+					for range 2 {
+						total := int64(0)
+						for last := int64(-1); last != total; {
+							last = total
+							for i := range shared {
+								total += int64(shared[i].TakeBytes(c, w, read))
+							}
+						}
+						require.Equal(t, limit/1024*1024, total)
+						w.Start += 30
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestWindowBytesOfAPause says how much a worker that has no more traffic keeps from the others.
+func TestWindowBytesOfAPause(t *testing.T) {
+	c := &Capture{MaxBytesPerWindow: 1 << 30}
+	number := &contended{}
+	quiet, busy := Shared{WindowBytes: number}, Shared{WindowBytes: number}
+	w := Window{Start: 1_800_000_000, Interval: 30}
+	require.Equal(t, 1, quiet.TakeBytes(c, w, 1))
+	require.Equal(t, 1<<30-256<<10, busy.TakeBytes(c, w, 1<<30))
+}
+
+// TestWindowsOfWorkers has two workers at the border between two windows, and one whose clock was set back.
+func TestWindowsOfWorkers(t *testing.T) {
+	first := Window{Start: 1_800_000_000, Interval: 30}
+	next := Window{Start: first.Start + 30, Interval: 30}
+	for _, row := range []struct {
+		name       string
+		stored     Window
+		at         Window
+		wantStart  int64
+		wantNumber int64
+	}{
+		{"the same", first, first, first.Start, 5},
+		{"a new one", first, next, next.Start, 0},
+		{"late: another worker is in the next", next, first, next.Start, 5},
+		{"set back by more than a window", Window{Start: next.Start + 1, Interval: 30}, first, first.Start, 0},
+		{"never stored", Window{}, first, first.Start, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			number := row.stored.Start<<windowCountBits | 5
+			if row.stored.Start == 0 {
+				number = 0
+			}
+			start, n := countIn(row.at, number)
+			require.Equal(t, []int64{row.wantStart, row.wantNumber}, []int64{start, n})
+		})
+	}
+}
