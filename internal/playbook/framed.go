@@ -24,7 +24,7 @@ func compileFramed(r *events, seq uint64, framer protocol.Framer, w *scriptWrite
 		case e.kind == capture.KindEnd:
 			f.gate.End, f.gate.At = true, e.time
 		case e.d == capture.Downstream:
-			if err := w.send(Span{sent, sent + n}, e.time, f.gate); err != nil {
+			if _, err := w.send(Span{sent, sent + n}, e.time, f.gate); err != nil {
 				return err
 			}
 			sent += n

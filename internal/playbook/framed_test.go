@@ -1,4 +1,4 @@
-package playbook
+package playbook_test
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"l4dump/internal/capture"
+	. "l4dump/internal/playbook"
+	"l4dump/internal/playbook/playbooktest"
 	"l4dump/internal/protocol"
 )
 
@@ -64,41 +66,41 @@ func (linesFramer) Next(d capture.Direction, buf []byte, _ bool) (protocol.Piece
 func TestFramedSteps(t *testing.T) {
 	for _, row := range []struct {
 		name   string
-		client *client
+		client *playbooktest.Client
 		want   []string
 	}{
-		{"request and answer", newClient(1).open().data(down, "1 a\n").data(up, "+ b\n").data(down, "1 c\n").data(up, "+").data(up, "\n").close("downstream"), []string{
+		{"request and answer", playbooktest.NewClient(1).Open().Data(down, "1 a\n").Data(up, "+ b\n").Data(down, "1 c\n").Data(up, "+").Data(up, "\n").Close("downstream"), []string{
 			`1ms send "1 a\n" after 0 bytes at 0ms, answers 0, milestones 0`,
 			`3ms send "1 c\n" after 4 bytes at 2ms, answers 1, milestones 0`,
 			`6ms close "" after 6 bytes at 5ms, answers 2, milestones 0`,
 			`turn 1 "1 a\n" "+ b\n"`, `turn 1 "1 c\n" "+\n"`,
 		}},
-		{"pipelined, none and two answers", newClient(1).open().data(down, "1\n0\n2\n1").data(up, "+a\n+b\n+c\n").data(down, "\n").data(up, "+d\n").close("downstream"), []string{
+		{"pipelined, none and two answers", playbooktest.NewClient(1).Open().Data(down, "1\n0\n2\n1").Data(up, "+a\n+b\n+c\n").Data(down, "\n").Data(up, "+d\n").Close("downstream"), []string{
 			`1ms send "1\n0\n2\n1" after 0 bytes at 0ms, answers 0, milestones 0`,
 			`3ms send "\n" after 9 bytes at 2ms, answers 2, milestones 0`,
 			`5ms close "" after 12 bytes at 4ms, answers 3, milestones 0`,
 			`turn 1 "1\n" "+a\n"`, `turn 0 "0\n" ""`, `turn 2 "2\n" "+b\n+c\n"`, `turn 1 "1\n" "+d\n"`,
 		}},
-		{"any order by identifier", newClient(1).open().data(down, "#a\n#b\n").data(up, "#b\n").data(down, "#c\n").data(up, "#a\n#c\n").close("downstream"), []string{
+		{"any order by identifier", playbooktest.NewClient(1).Open().Data(down, "#a\n#b\n").Data(up, "#b\n").Data(down, "#c\n").Data(up, "#a\n#c\n").Close("downstream"), []string{
 			`1ms send "#a\n#b\n" after 0 bytes at 0ms, answers 0, milestones 0`,
 			`3ms send "#c\n" after 3 bytes at 2ms, answers 1, milestones 0`,
 			`5ms close "" after 9 bytes at 4ms, answers 3, milestones 0`,
 			`turn # "#a\n" "#a\n"`, `turn # "#b\n" "#b\n"`, `turn # "#c\n" "#c\n"`,
 		}},
-		{"server first, milestone and push", newClient(1).open().data(up, "+hello\n").data(down, "1\n").data(up, "!p\n%m\n").data(down, "1\n").data(up, "+a\n!p\n+b\n").close("downstream"), []string{
+		{"server first, milestone and push", playbooktest.NewClient(1).Open().Data(up, "+hello\n").Data(down, "1\n").Data(up, "!p\n%m\n").Data(down, "1\n").Data(up, "+a\n!p\n+b\n").Close("downstream"), []string{
 			`2ms send "1\n" after 7 bytes at 1ms, answers 1, milestones 0`,
 			`4ms send "1\n" after 13 bytes at 3ms, answers 1, milestones 1`,
 			`6ms close "" after 22 bytes at 5ms, answers 3, milestones 0`,
 			`turn  "" "+hello\n"`, `turn 1 "1\n" "%m\n+a\n"`, `turn 1 "1\n" "+b\n"`,
 		}},
-		{"unknown number of answers", newClient(1).open().data(down, "?\n").data(up, "+a\n+b\n").data(down, "?\n").data(up, "+c\n").data(down, "?\n?\n").data(up, "+d\n+e\n").close("downstream"), []string{
+		{"unknown number of answers", playbooktest.NewClient(1).Open().Data(down, "?\n").Data(up, "+a\n+b\n").Data(down, "?\n").Data(up, "+c\n").Data(down, "?\n?\n").Data(up, "+d\n+e\n").Close("downstream"), []string{
 			`1ms send "?\n" after 0 bytes at 0ms, answers 0, milestones 0`,
 			`3ms send "?\n" after 6 bytes at 2ms, answers 1, milestones 1`,
 			`5ms send "?\n?\n" after 9 bytes at 4ms, answers 2, milestones 0`,
 			`7ms close "" after 15 bytes at 6ms, answers 4, milestones 0`,
 			`turn ? "?\n" "+a\n+b\n"`, `turn ? "?\n" "+c\n"`, `turn ? "?\n" "+d\n"`, `turn ? "?\n" "+e\n"`,
 		}},
-		{"cut off in an answer", newClient(1).open().data(down, "1\n").data(up, "+a\n").data(down, "2\n").data(up, "+b\n"), []string{
+		{"cut off in an answer", playbooktest.NewClient(1).Open().Data(down, "1\n").Data(up, "+a\n").Data(down, "2\n").Data(up, "+b\n"), []string{
 			`1ms send "1\n" after 0 bytes at 0ms, answers 0, milestones 0`,
 			`3ms send "2\n" after 3 bytes at 2ms, answers 1, milestones 0`,
 			`4ms close "" after 6 bytes at 4ms, answers 1, milestones 0`,
@@ -106,7 +108,7 @@ func TestFramedSteps(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			book := compile(t, Options{Detector: &protocol.Detector{Protocols: []protocol.Protocol{lines{}}}}, row.client.events)
+			book := compile(t, Options{Detector: &protocol.Detector{Protocols: []protocol.Protocol{lines{}}}}, row.client.Events)
 			require.Equal(t, map[string]uint64{"lines": 1}, book.Totals.Protocols)
 			s, err := book.Script(0)
 			require.NoError(t, err)
@@ -122,8 +124,8 @@ func TestFallback(t *testing.T) {
 		{"upgraded", "raw\n", "lines: the rest of the connection is raw"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			log := newClient(1).open().data(down, "1\n").data(up, "+a\n").data(down, row.word).data(up, "+b\n").close("downstream")
-			book := compile(t, Options{Detector: &protocol.Detector{Protocols: []protocol.Protocol{lines{}}}}, log.events)
+			log := playbooktest.NewClient(1).Open().Data(down, "1\n").Data(up, "+a\n").Data(down, row.word).Data(up, "+b\n").Close("downstream")
+			book := compile(t, Options{Detector: &protocol.Detector{Protocols: []protocol.Protocol{lines{}}}}, log.Events)
 			require.Equal(t, map[string]uint64{"raw": 1}, book.Totals.Protocols)
 			require.Equal(t, map[string]uint64{row.want: 1}, book.Totals.Fallbacks)
 			require.Empty(t, book.Totals.Classes)

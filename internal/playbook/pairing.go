@@ -163,3 +163,6 @@ func (d *Pairing) remove(i int) {
 	}
 	d.open = append(d.open[:i], d.open[i+1:]...)
 }
+
+// Rest returns the bytes of a direction that are in no piece, as far as they are kept. They are valid until the next Feed.
+func (d *Pairing) Rest(of capture.Direction) []byte { return d.cutter.Rest(of) }

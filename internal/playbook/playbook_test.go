@@ -1,7 +1,6 @@
-package playbook
+package playbook_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -11,7 +10,12 @@ import (
 	"pgregory.net/rapid"
 
 	"l4dump/internal/capture"
+	. "l4dump/internal/playbook"
+	"l4dump/internal/playbook/playbooktest"
 )
+
+// chunk is as long as what a stream keeps in memory.
+const chunk = 16 << 10
 
 const (
 	down = capture.Downstream
@@ -21,50 +25,50 @@ const (
 func TestSteps(t *testing.T) {
 	for _, row := range []struct {
 		name    string
-		client  *client
+		client  *playbooktest.Client
 		options Options
 		cut     string
 		want    []string
 	}{
-		{"request and answer", newClient(1).open().data(down, "GET /a").data(up, "alpha").data(down, "GET /b").data(up, "beta").close("downstream"), Options{}, "", []string{
+		{"request and answer", playbooktest.NewClient(1).Open().Data(down, "GET /a").Data(up, "alpha").Data(down, "GET /b").Data(up, "beta").Close("downstream"), Options{}, "", []string{
 			`1ms send "GET /a" after 0 bytes at 0ms`,
 			`3ms send "GET /b" after 5 bytes at 2ms`,
 			`5ms close "" after 9 bytes at 4ms`,
 			`turn  "GET /a" "alpha"`, `turn  "GET /b" "beta"`,
 		}},
-		{"server first", newClient(1).open().data(up, "hello").data(down, "hi").data(up, "you").close("downstream"), Options{}, "", []string{
+		{"server first", playbooktest.NewClient(1).Open().Data(up, "hello").Data(down, "hi").Data(up, "you").Close("downstream"), Options{}, "", []string{
 			`2ms send "hi" after 5 bytes at 1ms`,
 			`4ms close "" after 8 bytes at 3ms`,
 			`turn  "" "hello"`, `turn  "hi" "you"`,
 		}},
-		{"no answer", newClient(1).open().data(down, "a").data(down, "b").close("downstream"), Options{}, "", []string{
+		{"no answer", playbooktest.NewClient(1).Open().Data(down, "a").Data(down, "b").Close("downstream"), Options{}, "", []string{
 			`1ms send "a" after 0 bytes at 0ms`, `2ms send "b" after 0 bytes at 0ms`, `3ms close "" after 0 bytes at 0ms`,
 			`turn  "ab" ""`,
 		}},
-		{"half-closed by both", newClient(1).open().data(down, "a").end(down).data(up, "b").end(up).close("upstream"), Options{}, "", []string{
+		{"half-closed by both", playbooktest.NewClient(1).Open().Data(down, "a").End(down).Data(up, "b").End(up).Close("upstream"), Options{}, "", []string{
 			`1ms send "a" after 0 bytes at 0ms`, `2ms half-close "" after 0 bytes at 0ms`, `5ms close "" after 1 bytes and end at 4ms`,
 			`turn  "a" "b"`,
 		}},
-		{"the server ends first", newClient(1).open().end(up).data(down, "late").close("downstream"), Options{}, "", []string{
+		{"the server ends first", playbooktest.NewClient(1).Open().End(up).Data(down, "late").Close("downstream"), Options{}, "", []string{
 			`2ms send "late" after 0 bytes and end at 1ms`, `3ms close "" after 0 bytes and end at 1ms`,
 			`turn  "late" ""`,
 		}},
-		{"closed by the server without an end", newClient(1).open().data(down, "a").close("upstream"), Options{}, "", []string{
+		{"closed by the server without an end", playbooktest.NewClient(1).Open().Data(down, "a").Close("upstream"), Options{}, "", []string{
 			`1ms send "a" after 0 bytes at 0ms`, `2ms close "" after 0 bytes and end at 0ms`,
 			`turn  "a" ""`,
 		}},
-		{"nothing", newClient(1).open().close("downstream"), Options{}, "", []string{`1ms close "" after 0 bytes at 0ms`}},
-		{"open at the end", newClient(1).open().data(down, "a").data(up, "b").data(down, "c"), Options{}, "still open at the end of the recording", []string{
+		{"nothing", playbooktest.NewClient(1).Open().Close("downstream"), Options{}, "", []string{`1ms close "" after 0 bytes at 0ms`}},
+		{"open at the end", playbooktest.NewClient(1).Open().Data(down, "a").Data(up, "b").Data(down, "c"), Options{}, "still open at the end of the recording", []string{
 			`1ms send "a" after 0 bytes at 0ms`, `2ms close "" after 1 bytes at 2ms`,
 			`turn  "a" "b" open`,
 		}},
-		{"until the gap", withoutEvent(newClient(1).open().data(down, "a").data(up, "b").data(down, "c").data(up, "d").close("downstream"), 4), Options{UntilGap: true}, "records are missing", []string{
+		{"until the gap", withoutEvent(playbooktest.NewClient(1).Open().Data(down, "a").Data(up, "b").Data(down, "c").Data(up, "d").Close("downstream"), 4), Options{UntilGap: true}, "records are missing", []string{
 			`1ms send "a" after 0 bytes at 0ms`, `2ms close "" after 1 bytes at 2ms`,
 			`turn  "a" "b" open`,
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			book := compile(t, row.options, row.client.events)
+			book := compile(t, row.options, row.client.Events)
 			require.Empty(t, book.Refused)
 			require.Equal(t, 1, book.Len())
 			s, err := book.Script(0)
@@ -75,41 +79,41 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-func withoutEvent(c *client, i int) *client {
-	c.events = append(c.events[:i:i], c.events[i+1:]...)
+func withoutEvent(c *playbooktest.Client, i int) *playbooktest.Client {
+	c.Events = append(c.Events[:i:i], c.Events[i+1:]...)
 	return c
 }
 
 func TestRefusals(t *testing.T) {
 	const hello = "\x16\x03\x01\x00\x20\x01hello"
-	windows, repeated := newClient(1), newClient(1)
-	windows.unit = "bytes"
-	repeated.next = "http_connection_manager"
-	gap := func() *client {
-		return withoutEvent(newClient(1).open().data(down, "a").data(up, "b").data(down, "c").close("downstream"), 3)
+	windows, repeated := playbooktest.NewClient(1), playbooktest.NewClient(1)
+	windows.Unit = "bytes"
+	repeated.Next = "http_connection_manager"
+	gap := func() *playbooktest.Client {
+		return withoutEvent(playbooktest.NewClient(1).Open().Data(down, "a").Data(up, "b").Data(down, "c").Close("downstream"), 3)
 	}
 	for _, row := range []struct {
 		name    string
-		client  *client
+		client  *playbooktest.Client
 		options Options
 		want    string
 	}{
-		{"whole", newClient(1).open().data(down, "a").close("downstream"), Options{}, ""},
-		{"windows", windows.open().data(down, "a").close("downstream"), Options{}, "recorded in windows (unit=bytes): the beginning or bytes between windows are missing"},
-		{"no beginning", withoutEvent(newClient(1).open().data(down, "a").close("downstream"), 0), Options{}, "broken: the beginning is missing"},
+		{"whole", playbooktest.NewClient(1).Open().Data(down, "a").Close("downstream"), Options{}, ""},
+		{"windows", windows.Open().Data(down, "a").Close("downstream"), Options{}, "recorded in windows (unit=bytes): the beginning or bytes between windows are missing"},
+		{"no beginning", withoutEvent(playbooktest.NewClient(1).Open().Data(down, "a").Close("downstream"), 0), Options{}, "broken: the beginning is missing"},
 		{"gap", gap(), Options{}, "not whole: records are missing"},
 		{"until the gap", gap(), Options{UntilGap: true}, ""},
-		{"gap before any turn", withoutEvent(newClient(1).open().data(down, "a").data(up, "b").close("downstream"), 2), Options{UntilGap: true}, "cut off before any turn was complete: records are missing"},
+		{"gap before any turn", withoutEvent(playbooktest.NewClient(1).Open().Data(down, "a").Data(up, "b").Close("downstream"), 2), Options{UntilGap: true}, "cut off before any turn was complete: records are missing"},
 		{"dropped", dropped(), Options{}, "not whole: the recorder dropped bytes (budget)"},
-		{"masked", newClient(1).open().masked(down, "***").close("downstream"), Options{}, "masked: bytes were overwritten by the recorder"},
-		{"masked and taken", newClient(1).open().masked(down, "***").close("downstream"), Options{Masked: true}, ""},
-		{"TLS", newClient(1).open().data(down, hello).close("downstream"), Options{}, "TLS: what was recorded is ciphertext"},
-		{"TLS later", newClient(1).open().data(down, "STARTTLS\r\n").data(up, "220 ok\r\n").data(down, hello).close("downstream"), Options{}, "TLS after a beginning in plain text: what was recorded is ciphertext"},
-		{"open without an answer", newClient(1).open().data(down, "a"), Options{}, "cut off before any turn was complete: still open at the end of the recording"},
-		{"pipelined, perhaps twice", repeated.open().data(down, "a").data(down, "ab").close("downstream"), Options{}, "pipelined before an HTTP connection manager: bytes of the client may stand more than once"},
+		{"masked", playbooktest.NewClient(1).Open().Masked(down, "***").Close("downstream"), Options{}, "masked: bytes were overwritten by the recorder"},
+		{"masked and taken", playbooktest.NewClient(1).Open().Masked(down, "***").Close("downstream"), Options{Masked: true}, ""},
+		{"TLS", playbooktest.NewClient(1).Open().Data(down, hello).Close("downstream"), Options{}, "TLS: what was recorded is ciphertext"},
+		{"TLS later", playbooktest.NewClient(1).Open().Data(down, "STARTTLS\r\n").Data(up, "220 ok\r\n").Data(down, hello).Close("downstream"), Options{}, "TLS after a beginning in plain text: what was recorded is ciphertext"},
+		{"open without an answer", playbooktest.NewClient(1).Open().Data(down, "a"), Options{}, "cut off before any turn was complete: still open at the end of the recording"},
+		{"pipelined, perhaps twice", repeated.Open().Data(down, "a").Data(down, "ab").Close("downstream"), Options{}, "pipelined before an HTTP connection manager: bytes of the client may stand more than once"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			book := compile(t, row.options, row.client.events)
+			book := compile(t, row.options, row.client.Events)
 			require.Equal(t, uint64(1), book.Recorded)
 			if row.want == "" {
 				require.Empty(t, book.Refused)
@@ -122,46 +126,46 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func dropped() *client {
-	c := newClient(1).open().data(down, "a").data(up, "b")
-	c.offsets[0] += 5
-	return c.closeDropped("downstream", 5)
+func dropped() *playbooktest.Client {
+	c := playbooktest.NewClient(1).Open().Data(down, "a").Data(up, "b")
+	c.Offsets[0] += 5
+	return c.CloseDropped("downstream", 5)
 }
 
 // TestEveryByteComesBack interleaves connections of any shape and compares what the scripts send and expect.
 func TestEveryByteComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 6).Draw(t, "connections")
-		clients := make([]*client, n)
+		clients := make([]*playbooktest.Client, n)
 		streams := make([][2]strings.Builder, n)
 		open := make([]int, 0, n)
 		for i := range clients {
-			clients[i] = newClient(uint64(i + 1)).open()
-			clients[i].events[0].Open.Started += int64(i)
+			clients[i] = playbooktest.NewClient(uint64(i + 1)).Open()
+			clients[i].Events[0].Open.Started += int64(i)
 			open = append(open, i)
 		}
-		var log recorded
+		var log playbooktest.Events
 		taken := make([]int, n)
 		for len(open) > 0 {
 			k := rapid.IntRange(0, len(open)-1).Draw(t, "which")
 			i := open[k]
 			c := clients[i]
 			if rapid.IntRange(0, 9).Draw(t, "closes") == 0 {
-				c.close("downstream")
+				c.Close("downstream")
 				open = append(open[:k], open[k+1:]...)
 			} else {
 				d := capture.Direction(rapid.IntRange(0, 1).Draw(t, "direction"))
-				size := rapid.SampledFrom([]int{0, 1, 7, 100, chunkBytes - 1, chunkBytes, 3*chunkBytes + 5}).Draw(t, "size")
+				size := rapid.SampledFrom([]int{0, 1, 7, 100, chunk - 1, chunk, 3*chunk + 5}).Draw(t, "size")
 				random := rand.New(rand.NewPCG(uint64(size), uint64(len(log))))
 				payload := make([]byte, size)
 				for j := range payload {
 					payload[j] = byte(random.Uint32())
 				}
 				streams[i][d].Write(payload)
-				c.data(d, string(payload))
+				c.Data(d, string(payload))
 			}
-			log = append(log, c.events[taken[i]:]...)
-			taken[i] = len(c.events)
+			log = append(log, c.Events[taken[i]:]...)
+			taken[i] = len(c.Events)
 		}
 		book := compile(t, Options{}, log)
 		defer book.Close()
@@ -169,7 +173,7 @@ func TestEveryByteComesBack(t *testing.T) {
 		for i := range n {
 			s, err := book.Script(i)
 			require.NoError(t, err)
-			require.Equal(t, clients[i].header.Conn, s.ID)
+			require.Equal(t, clients[i].Header.Conn, s.ID)
 			var sent, request, answer []byte
 			steps := s.Steps()
 			for {
@@ -198,28 +202,6 @@ func TestEveryByteComesBack(t *testing.T) {
 	})
 }
 
-// TestMemory holds what stays in memory of many and of long connections.
-func TestMemory(t *testing.T) {
-	spool, err := newSpool(t.TempDir())
-	require.NoError(t, err)
-	defer spool.close()
-	var long stream
-	for range 4096 {
-		require.NoError(t, spool.append(&long, make([]byte, 1<<14)))
-	}
-	require.Len(t, long.Extents, 1, "neighbors in the file are one extent")
-	streams := make([]stream, 10000)
-	for range 20 {
-		for i := range streams {
-			require.NoError(t, spool.append(&streams[i], make([]byte, 1000)))
-			require.LessOrEqual(t, spool.waiting, spoolBytes)
-		}
-	}
-	for i := range streams {
-		require.LessOrEqual(t, len(streams[i].Extents), 20*1000*len(streams)/spoolBytes+2)
-	}
-}
-
 func TestNoFileIsLeft(t *testing.T) {
 	dir := t.TempDir()
 	c, err := NewCompiler(Options{Dir: dir})
@@ -232,10 +214,10 @@ func TestNoFileIsLeft(t *testing.T) {
 }
 
 func TestShards(t *testing.T) {
-	var log recorded
+	var log playbooktest.Events
 	const all = 1000
 	for i := range all {
-		log = append(log, newClient(uint64(i+1)).open().data(down, "a").close("downstream").events...)
+		log = append(log, playbooktest.NewClient(uint64(i+1)).Open().Data(down, "a").Close("downstream").Events...)
 	}
 	got := map[capture.ID]int{}
 	for shard := range 3 {
@@ -251,23 +233,14 @@ func TestShards(t *testing.T) {
 }
 
 func TestPeak(t *testing.T) {
-	var log recorded
+	var log playbooktest.Events
 	for i := range 3 { // of 2 ms each, a millisecond after each other
-		c := newClient(uint64(i + 1))
-		c.header.Time += int64(i) * 1e6
-		c.open().data(down, "a").close("downstream")
-		c.events[0].Open.Started = c.events[0].Time
-		log = append(log, c.events...)
+		c := playbooktest.NewClient(uint64(i + 1))
+		c.Header.Time += int64(i) * 1e6
+		c.Open().Data(down, "a").Close("downstream")
+		c.Events[0].Open.Started = c.Events[0].Time
+		log = append(log, c.Events...)
 	}
 	require.Equal(t, 3, compile(t, Options{}, log).Totals.Peak)
 	require.Equal(t, 2, compile(t, Options{}, append(log[:3:3], log[3:6]...)).Totals.Peak)
-}
-
-func TestClassesAreBounded(t *testing.T) {
-	classes := map[string]uint64{}
-	for i := range MaxClasses + 5 {
-		count(classes, fmt.Sprint(i), 2)
-	}
-	require.Len(t, classes, MaxClasses+1)
-	require.Equal(t, uint64(10), classes[OtherClasses])
 }

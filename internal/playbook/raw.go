@@ -21,7 +21,11 @@ func compileRaw(r *events, seq uint64, w *scriptWriter) error {
 			span := Span{sent, sent + n}
 			sent += n
 			w.turn(turn).Request.To = sent
-			return w.send(span, e.time, gate)
+			joined, err := w.send(span, e.time, gate)
+			if !joined {
+				w.turn(turn).Writes++
+			}
+			return err
 		case e.kind == capture.KindData:
 			if turn < 0 {
 				turn = w.begin(Turn{Request: Span{sent, sent}, At: e.time})

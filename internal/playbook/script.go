@@ -55,6 +55,7 @@ type Turn struct {
 	Class   string // what groups turns of a kind, as "GET /users"; empty if the protocol is not known
 	At      int64  // when the request began to pass
 	Done    int64  // when the last byte of the answer passed; 0 if there is none
+	Writes  uint64 // how many times the client sent, if the protocol is not known
 	Gap     int64  // the longest time between two parts of the answer, in nanoseconds
 	Open    bool   // the recording ends here: the answer may have continued
 }

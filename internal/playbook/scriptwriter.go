@@ -25,16 +25,17 @@ type scriptWriter struct {
 	pipelined bool // the client may have sent a request before the one before was answered
 }
 
-// send adds bytes that the client sent. Those of one read have one time, and are one step.
-func (w *scriptWriter) send(span Span, at int64, gate Gate) error {
+// send adds bytes that the client sent. Those of one read have one time, and are one step; joined says that they are not
+// the first of it.
+func (w *scriptWriter) send(span Span, at int64, gate Gate) (joined bool, err error) {
 	if p := w.pending; p != nil && p.Kind == Send && p.Gate == gate {
 		if p.At == at {
 			p.Span.To = span.To
-			return nil
+			return true, nil
 		}
 		w.pipelined = true
 	}
-	return w.step(Step{Kind: Send, Span: span, At: at, Gate: gate})
+	return false, w.step(Step{Kind: Send, Span: span, At: at, Gate: gate})
 }
 
 func (w *scriptWriter) step(s Step) error {

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"sync"
 	"time"
 
 	"l4dump/internal/playbook"
@@ -20,7 +21,8 @@ type Connection struct {
 	Copy   int // 0: the first time that it is played
 }
 
-// Transcript takes what the targets sent in a connection. It is called by one goroutine at a time.
+// Transcript takes what the targets sent in a connection. It is called by one goroutine at a time, which reads from the
+// target meanwhile: what takes long belongs elsewhere.
 type Transcript interface {
 	// Turn takes a turn that a target has answered, or will not any more: each one whose request was sent to the target,
 	// once, in the order in which they were answered. t and what it holds may be kept.
@@ -111,3 +113,23 @@ var howNames = [...]string{
 
 // String returns how in words.
 func (h How) String() string { return howNames[h] }
+
+// sharedTranscript is a Transcript of several targets.
+type sharedTranscript struct {
+	mu sync.Mutex
+	to Transcript
+}
+
+// Turn implements Transcript.
+func (s *sharedTranscript) Turn(t *Turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to.Turn(t)
+}
+
+// End implements Transcript.
+func (s *sharedTranscript) End(e *End) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to.End(e)
+}

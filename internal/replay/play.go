@@ -1,0 +1,251 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"l4dump/internal/capture"
+	"l4dump/internal/playbook"
+	"l4dump/internal/protocol"
+)
+
+// play is a connection that is played, to each target.
+type play struct {
+	*Player
+	connection *Connection
+	due        time.Time // when it was to begin
+	lives      []*live
+	timer      *time.Timer
+	lag        time.Duration // by which the step before was late
+	cause      cause         // of it
+	last       int64         // recorded time of the step before
+}
+
+// chunks are buffers for what is sent.
+var chunks = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
+func (p *play) run(ctx context.Context) {
+	p.timer = time.NewTimer(time.Hour)
+	defer p.timer.Stop()
+	p.begin(ctx)
+	if len(p.lives) > 0 {
+		how, reason := Finished, ""
+		if err := p.steps(ctx); err != nil {
+			how, reason = Faulty, err.Error()
+			if ctx.Err() != nil {
+				how, reason = Stopped, "the run was stopped"
+			}
+		}
+		for _, l := range p.lives {
+			if how != Finished {
+				l.stop(how, reason)
+			}
+			l.close()
+		}
+	}
+}
+
+// begin dials each target.
+func (p *play) begin(ctx context.Context) {
+	var transcript Transcript
+	if p.options.Observer != nil {
+		transcript = p.options.Observer.Begin(p.connection)
+	}
+	if transcript != nil && len(p.targets) > 1 {
+		transcript = &sharedTranscript{to: transcript}
+	}
+	p.stats.begin()
+	p.last = p.connection.Script.Start
+	for target := range p.targets {
+		begin := time.Now()
+		limited, cancel := context.WithTimeout(ctx, p.options.DialTimeout)
+		conn, err := p.targets[target].Dial(limited, &p.connection.Script.Info)
+		cancel()
+		if ctx.Err() == nil {
+			p.dialed(err)
+		}
+		if err != nil {
+			end := &End{Target: target, How: DialFailed, Reason: err.Error(), Begin: p.since(begin), Close: p.since(time.Now())}
+			if ctx.Err() != nil {
+				end.How, end.Reason = Stopped, "the run was stopped"
+			}
+			p.ended(end, transcript)
+			continue
+		}
+		l := newLive(p.Player, target, conn, p.connection.Script, transcript, begin)
+		p.lives = append(p.lives, l)
+		go l.drain()
+	}
+}
+
+// steps does all steps, as long as a target takes them.
+func (p *play) steps(ctx context.Context) error {
+	steps := p.connection.Script.Steps()
+	next, err := steps.Next()
+	for err == nil {
+		step := next
+		next, err = steps.Next()
+		for err == nil && p.joins(&step, &next) {
+			step.Span.To = next.Span.To
+			next, err = steps.Next()
+		}
+		playing, failed := p.step(ctx, &step)
+		if failed != nil || !playing {
+			return failed
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// joins says whether two steps are one write.
+func (p *play) joins(step, next *playbook.Step) bool {
+	if p.options.Pace.Kind != PaceNone || p.options.KeepChunks || step.Kind != playbook.Send || next.Kind != playbook.Send {
+		return false
+	}
+	return step.Gate == next.Gate
+}
+
+// step waits for a step's gate and time, and does it. It returns false if no target takes more.
+func (p *play) step(ctx context.Context, step *playbook.Step) (playing bool, err error) {
+	opened, err := p.await(ctx, step)
+	if err != nil {
+		return false, err
+	}
+	if due, err := p.hold(ctx, step, opened); err != nil {
+		return false, err
+	} else if !due.IsZero() {
+		for _, l := range p.lives {
+			l.isDue(due)
+		}
+	}
+	switch step.Kind {
+	case playbook.Send:
+		if err := p.send(step.Span); err != nil {
+			return false, err
+		}
+	case playbook.HalfClose:
+		for _, l := range p.lives {
+			if !l.over {
+				l.halfClose()
+			}
+		}
+	}
+	for _, l := range p.lives {
+		if !l.over {
+			l.steps++
+			playing = true
+		}
+	}
+	p.last = step.At
+	return playing, nil
+}
+
+// await waits until a gate is open for each target, and returns when it was.
+func (p *play) await(ctx context.Context, step *playbook.Step) (opened time.Time, err error) {
+	begin := time.Now()
+	deadline := begin.Add(p.patience(step))
+	opened = p.due
+	for _, l := range p.lives {
+		if l.over {
+			continue
+		}
+		release, at, err := l.await(ctx, &step.Gate, deadline, p.timer)
+		if err != nil {
+			return opened, err
+		}
+		if at.After(opened) {
+			opened = at
+		}
+		p.stats.released(release)
+		switch {
+		case release == Forced && p.abort():
+			l.stop(Stalled, l.stalled(&step.Gate, time.Since(begin)))
+		case release == Ended && (step.Kind != playbook.Close || p.connection.Script.Closed != capture.Upstream.String()):
+			l.stop(EndedEarly, l.stalled(&step.Gate, time.Since(begin)))
+		case release == Forced:
+			p.stats.forced(l.stalled(&step.Gate, time.Since(begin)))
+		}
+	}
+	return opened, nil
+}
+
+// patience is how long a gate may stay closed.
+func (p *play) patience(step *playbook.Step) time.Duration {
+	recorded := time.Duration(max(step.Gate.At-p.last, 0))
+	most := max(p.options.TurnTimeout, 2*recorded)
+	wait := min(max(p.options.MinWait, 10*recorded), most)
+	for _, l := range p.lives {
+		switch {
+		case l.mayWait == protocol.Forever:
+			return most
+		case l.mayWait > 0:
+			wait = max(wait, l.mayWait+p.options.MinWait)
+		}
+	}
+	return wait
+}
+
+func (p *play) abort() bool {
+	if p.options.OnStall == StallByProtocol {
+		return p.connection.Script.Protocol != "raw"
+	}
+	return p.options.OnStall == Abort
+}
+
+// hold waits until a step is due and the rate allows it, and returns when it was due.
+func (p *play) hold(ctx context.Context, step *playbook.Step, opened time.Time) (time.Time, error) {
+	due := p.schedule.due(p.due, opened, &p.connection.Script.Info, step)
+	if !due.IsZero() && !sleepUntil(ctx, due, p.timer) {
+		return due, ctx.Err()
+	}
+	// What is late only because the step before was has that one's cause.
+	switch {
+	case p.lag <= MaxLate && opened.After(due), opened.Add(-p.lag).After(due):
+		p.cause = byTarget
+	case p.lag <= MaxLate:
+		p.cause = byPlayer
+	}
+	if p.limit != nil && step.Kind == playbook.Send {
+		before := time.Now()
+		if err := p.limit.Wait(ctx); err != nil {
+			return due, ctx.Err()
+		}
+		if time.Since(before) > time.Millisecond {
+			p.cause = byLimit
+		}
+	}
+	if !due.IsZero() {
+		p.lag = time.Since(due)
+		p.stats.late(p.lag, p.cause)
+	} else if step.Kind == playbook.Send && step.Gate.Bytes > 0 {
+		p.stats.reacted(time.Since(opened))
+	}
+	return due, nil
+}
+
+// send sends bytes of the client's stream to each target that takes them.
+func (p *play) send(span playbook.Span) error {
+	chunk := chunks.Get().(*[largeBuffer]byte)
+	defer chunks.Put(chunk)
+	for span.Len() > 0 {
+		bytes := chunk[:min(span.Len(), largeBuffer)]
+		n, err := p.connection.Script.Stream(capture.Downstream).ReadAt(bytes, int64(span.From))
+		if n < len(bytes) {
+			return fmt.Errorf("read what to send: %w", err)
+		}
+		for _, l := range p.lives {
+			if !l.over {
+				l.send(span.From, bytes)
+			}
+		}
+		span.From += uint64(len(bytes))
+	}
+	return nil
+}
