@@ -6,13 +6,16 @@ const excerpt = 256
 // context is how many bytes before a difference its excerpt begins.
 const context = excerpt / 4
 
+// WholeAnswer is the path of answers whose inside is not known.
+const WholeAnswer = "bytes"
+
 // Bytes compares two answers whose inside is not known. Nil means that they are equal.
 func Bytes(a, b string) []Difference {
 	if a == b {
 		return nil
 	}
 	d := texts(a, b)
-	d.Path, d.At = "bytes", "bytes"
+	d.Path, d.At = WholeAnswer, WholeAnswer
 	return []Difference{d}
 }
 
