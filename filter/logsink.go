@@ -10,30 +10,36 @@ import (
 )
 
 // logSink writes each record as a line of the proxy's log. What it has written is kept: the proxy's log is never full.
-// The lines of one callback go to the log in one write as long as one more would fit into it, line breaks between; the
-// proxy puts its prefix before the first only.
+// Lines go to the log in one write as long as one more would fit into it, line breaks between; the proxy puts its prefix
+// before the first only. Writes that are longer than a line wait for the next tick to become full.
 type logSink struct {
 	write    func(level abi.Level, line []byte) // must not keep line
 	logLevel func() abi.Level                   // the level from which the proxy writes lines
 	level    abi.Level
-	layotto  bool   // the format that has data records only
-	most     int    // bytes of payload that fit into a line
-	line     int    // the most bytes that one more line can take
-	full     int    // bytes of a write
-	held     []byte // the lines of this callback that are not written yet
+	layotto  bool    // the format that has data records only
+	waits    bool    // for more lines than those of a callback
+	hidden   bool    // if it waits: the proxy did not write lines of this level when a write was due
+	most     int     // bytes of payload that fit into a line
+	line     int     // the most bytes that one more line can take
+	full     int     // bytes of a write
+	held     []byte  // the lines that are not written yet
+	payloads uint64  // bytes of payload in them
+	lost     *uint64 // counts those that were never written
 }
 
 // The parts of a log line that the proxy adds take linePrefixBytes, besides the names in it.
 const linePrefixBytes = 224
 
 // newLogSink returns a sink for lines to which the proxy adds nameBytes of names.
-func newLogSink(o *Options, output *strategy.Output, nameBytes int) *logSink {
+func newLogSink(v *vm, output *strategy.Output, nameBytes int) *logSink {
 	prefix := linePrefixBytes + nameBytes
 	room := output.MaxLineBytes - prefix
 	s := &logSink{
-		write: o.Log, logLevel: o.LogLevel, level: levelOf(output.Level),
-		layotto: output.Format == strategy.FormatLayotto, line: room, full: output.WriteBytes - prefix,
+		write: v.Log, logLevel: v.LogLevel, level: levelOf(output.Level), lost: &v.metrics.bytesLost,
+		layotto: output.Format == strategy.FormatLayotto, waits: output.WriteBytes > output.MaxLineBytes,
+		line: room, full: output.WriteBytes - prefix,
 	}
+	s.hidden = s.logLevel() > s.level
 	s.held = make([]byte, 0, max(s.full, 0))
 	s.most = (room - record.MaxDataOverhead) / 2
 	if s.layotto {
@@ -57,7 +63,10 @@ func checkLineBytes(output *strategy.Output, nameBytes int) error {
 }
 
 func (s *logSink) ready() strategy.Reason {
-	if s.logLevel() > s.level {
+	if !s.waits {
+		s.hidden = s.logLevel() > s.level
+	}
+	if s.hidden {
 		return strategy.LogLevel
 	}
 	return strategy.Recorded
@@ -73,6 +82,7 @@ func (s *logSink) open(c *connection, o *record.Open) (int, strategy.Reason) {
 }
 
 func (s *logSink) data(h *record.Header, d record.Direction, offset uint64, payload []byte, masked int) (int, strategy.Reason) {
+	s.payloads += uint64(len(payload))
 	if s.layotto {
 		return s.log(record.AppendLayotto(s.next(), h.Window, h.Port, payload))
 	}
@@ -94,13 +104,26 @@ func (s *logSink) close(h *record.Header, c *record.Close) (int, strategy.Reason
 }
 
 func (s *logSink) settle() {
-	if len(s.held) > 0 {
-		s.write(s.level, s.held)
-		s.held = s.held[:0]
+	if !s.waits {
+		s.flush()
 	}
 }
 
-func (s *logSink) flush() { s.settle() }
+// flush writes the lines that are held. If they have waited, the proxy may write lines of their level no longer.
+func (s *logSink) flush() {
+	if s.waits {
+		s.hidden = s.logLevel() > s.level
+	}
+	switch {
+	case len(s.held) == 0:
+		return
+	case s.waits && s.hidden:
+		*s.lost += s.payloads
+	default:
+		s.write(s.level, s.held)
+	}
+	s.held, s.payloads = s.held[:0], 0
+}
 
 // next returns the bytes that the next line is appended to.
 func (s *logSink) next() []byte {
@@ -117,7 +140,7 @@ func (s *logSink) log(held []byte) (int, strategy.Reason) {
 		size -= len("\n")
 	}
 	if s.held = held; len(held)+len("\n")+s.line > s.full {
-		s.settle()
+		s.flush()
 	}
 	return size, strategy.Recorded
 }

@@ -142,7 +142,10 @@ func (p *plugin) nameBytes() int {
 
 // use sets what follows from p.config.
 func (p *plugin) use() {
-	p.sink = newLogSink(&p.vm.Options, &p.config.Output, p.nameBytes())
+	if p.sink != nil {
+		p.sink.flush()
+	}
+	p.sink = newLogSink(p.vm, &p.config.Output, p.nameBytes())
 	payload := p.sink.payload()
 	p.block = max(blockBytes-blockBytes%payload, payload)
 	p.mask = nil

@@ -24,7 +24,7 @@ type sink interface {
 	end(h *record.Header, d record.Direction, length uint64) (size int, reason strategy.Reason)
 	// close ends the connection's records.
 	close(h *record.Header, c *record.Close) (size int, reason strategy.Reason)
-	// settle is called before a connection's callback returns, so that a sink can write what it was given at once.
+	// settle is called before a connection's callback returns, so that a sink can write at once what need not wait.
 	settle()
 	// flush sends on what the sink has accepted and still holds. It is called on each tick, and at the plugin's end.
 	flush()

@@ -148,6 +148,73 @@ func TestLogLevelRaisedBetweenReads(t *testing.T) {
 	}
 }
 
+// TestLongWritesWait has the lines of several callbacks in one write: with the next tick, or at the plugin's end.
+func TestLongWritesWait(t *testing.T) {
+	const long = `"write_bytes":65536`
+	kinds := func(r *rig) (kinds []record.Kind) {
+		for _, each := range parsed(t, strings.Split(strings.Join(r.lines(), "\n"), "\n")) {
+			kinds = append(kinds, each.Kind)
+		}
+		return kinds
+	}
+	t.Run("for the tick", func(t *testing.T) {
+		r := newRig(t, on(``, long))
+		id := r.connect()
+		r.downstream(id, "one")
+		r.downstream(id, "two")
+		require.Empty(t, r.lines())
+		r.Tick()
+		require.Len(t, r.lines(), 1)
+		require.Equal(t, []record.Kind{record.KindOpen, record.KindData, record.KindData}, kinds(r))
+		r.done(id)
+		require.Len(t, r.lines(), 1)
+		r.Tick()
+		require.Len(t, r.lines(), 2)
+		r.Tick()
+		require.Len(t, r.lines(), 2)
+	})
+	t.Run("for the plugin's end", func(t *testing.T) {
+		r := newRig(t, on(``, long))
+		id := r.connect()
+		r.downstream(id, "one")
+		r.done(id)
+		require.True(t, r.FinishVM())
+		require.Equal(t, []record.Kind{record.KindOpen, record.KindData, record.KindClose}, kinds(r))
+	})
+	t.Run("until its configuration is taken back", func(t *testing.T) {
+		r := newRig(t, on(``, long))
+		r.downstream(r.connect(), "one")
+		p := r.vm.newest["recorder\x00root"]
+		p.use()
+		require.Equal(t, []record.Kind{record.KindOpen, record.KindData}, kinds(r))
+	})
+	for _, format := range []string{"l4dump", "layotto"} {
+		t.Run("while the log level is raised, "+format, func(t *testing.T) {
+			r := newRig(t, on(``, long+`,"format":"`+format+`"`))
+			id := r.connect()
+			r.downstream(id, "lost")
+			r.level = abi.LevelError
+			r.downstream(id, "lost too")
+			r.Tick()
+			require.Empty(t, r.lines())
+			require.Equal(t, uint64(12), r.counter("bytes_dropped_sink_total"))
+			require.Zero(t, r.counter("bytes_kept_total"))
+			r.downstream(id, "hidden")
+			r.Tick()
+			require.Equal(t, uint64(6), r.counter("bytes_dropped_log_level_total"))
+			r.level = abi.LevelInfo
+			r.downstream(id, "not known yet")
+			r.Tick()
+			require.Equal(t, uint64(6+13), r.counter("bytes_dropped_log_level_total"))
+			r.downstream(id, "seen")
+			r.Tick()
+			require.Len(t, r.lines(), 1)
+			require.Equal(t, uint64(4), r.counter("bytes_kept_total"))
+			require.Equal(t, uint64(12), r.counter("bytes_dropped_sink_total"))
+		})
+	}
+}
+
 // TestLogLevelIsAskedSeldom counts the hostcalls: one for each read of which something may be recorded.
 func TestLogLevelIsAskedSeldom(t *testing.T) {
 	for _, row := range []struct {

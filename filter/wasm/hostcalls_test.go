@@ -125,6 +125,10 @@ func TestHostcalls(t *testing.T) {
 			[]string{now, logLevel, write, now},
 		},
 		{
+			"everything, long writes", on + `,"output":{"write_bytes":65536},"capture":{` + free + `}}`,
+			[]string{now}, slices.Concat([]string{now}, open, data[:2]), []string{now, buffer, allocate}, []string{now},
+		},
+		{
 			"default budget", on + `,"capture":{"directions":["downstream","upstream"]}}`,
 			[]string{now, logLevel},
 			slices.Concat([]string{now, logLevel}, open, []string{write}, []string{shared, allocate, share}, data), line,
