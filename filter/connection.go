@@ -32,7 +32,7 @@ type connection struct {
 type stream struct {
 	seen    uint64
 	kept    uint64
-	dropped [strategy.Reasons]uint64
+	dropped drops
 	ended   bool
 }
 
@@ -97,7 +97,7 @@ func (c *connection) OnDownstreamClose(peer types.PeerType) {
 func (c *connection) OnStreamDone() { c.close("unknown") }
 
 // read takes size bytes of direction d, which data returns, and records what it may. Allocation-free but for the
-// connection's open record.
+// connection's open record, and for a direction's first bytes that are dropped for another reason than those before.
 func (c *connection) read(d record.Direction, data func(start, size int) ([]byte, error), size int, end bool) {
 	if size > 0 && !c.hold(d, data, size) {
 		now, reason := c.decide(d, size)
@@ -134,7 +134,7 @@ func (c *connection) take(
 		if reason == strategy.Recorded {
 			reason = c.plugin.shedding.Reason
 		}
-		s.dropped[reason] += rest
+		s.dropped.add(reason, rest)
 		m.bytesDropped[reason] += rest
 		c.last = reason
 	}
@@ -319,7 +319,7 @@ func (c *connection) due() bool {
 func (c *connection) lost(d record.Direction, bytes uint64) {
 	s := &c.streams[d]
 	s.kept -= bytes
-	s.dropped[strategy.SinkLost] += bytes
+	s.dropped.add(strategy.SinkLost, bytes)
 	c.plugin.vm.metrics.bytesLost += bytes
 }
 
@@ -355,10 +355,8 @@ func (c *connection) ledger(d record.Direction) record.Ledger {
 	if c.masking != nil {
 		l.Masked = min(c.masking.masked[d], l.Kept) // the sink may have lost some
 	}
-	for reason, n := range s.dropped {
-		if n > 0 {
-			l.Dropped = append(l.Dropped, record.Drop{Reason: strategy.Reason(reason).String(), Bytes: n})
-		}
+	for _, each := range s.dropped {
+		l.Dropped = append(l.Dropped, record.Drop{Reason: each.reason.String(), Bytes: each.bytes})
 	}
 	return l
 }

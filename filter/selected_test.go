@@ -307,7 +307,7 @@ func TestHeldReadsThatAreForbidden(t *testing.T) {
 			r.downstream(id, "x")
 			r.done(id)
 			require.Empty(t, r.records())
-			require.Equal(t, uint64(2), r.streams[id].(*connection).streams[record.Downstream].dropped[strategy.ForcedOff])
+			require.Equal(t, drops{{strategy.ForcedOff, 2}}, r.streams[id].(*connection).streams[record.Downstream].dropped)
 		})
 	}
 }

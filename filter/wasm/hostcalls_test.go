@@ -126,7 +126,10 @@ func TestHostcalls(t *testing.T) {
 		},
 		{
 			"everything, long writes", on + `,"output":{"write_bytes":65536},"capture":{` + free + `}}`,
-			[]string{now}, slices.Concat([]string{now}, open, data[:2]), []string{now, buffer, allocate}, []string{now},
+			[]string{now},
+			slices.Concat([]string{now}, open, data[:2]),
+			[]string{now, buffer, allocate},
+			[]string{now},
 		},
 		{
 			"default budget", on + `,"capture":{"directions":["downstream","upstream"]}}`,
