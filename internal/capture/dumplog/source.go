@@ -38,7 +38,7 @@ type Source struct {
 	scanner   *Scanner
 
 	now     time.Time // when the block came that is being decoded
-	flushed time.Time // when next flushed
+	flushAt time.Time // no earlier
 	event   capture.Event
 	other   []byte // a line without a record
 	layotto uint64 // lines in Layotto's format
@@ -199,8 +199,8 @@ func (s *Source) corruptAt(err error) {
 	s.assembler.InputFault(Fault{Kind: Unreadable, Place: s.scanner.At(), Err: err})
 }
 
-// flushPause is how long what was read may wait for more before it is flushed. An input that comes faster than it is
-// decoded, as a file, would else be flushed for each block.
+// flushPause is how long what was read may wait for more before it is flushed, or as long as that took the last time. An
+// input that comes about as fast as it is decoded would else be flushed for each block.
 const flushPause = 50 * time.Millisecond
 
 // next waits for a block. If none comes for a while, it flushes.
@@ -215,13 +215,14 @@ func (s *Source) next(ctx context.Context, blocks *blocks) (block, error) {
 	for dirty := true; ; {
 		var flush, expired <-chan time.Time
 		now := s.options.Now()
-		if pause := flushPause - now.Sub(s.flushed); dirty && pause > 0 {
+		if pause := s.flushAt.Sub(now); dirty && pause > 0 {
 			flush = time.After(pause)
 		} else if dirty {
 			if err := s.assembler.Flush(); err != nil {
 				return block{}, err
 			}
-			s.flushed, dirty = now, false
+			done := s.options.Now()
+			s.flushAt, dirty = done.Add(max(flushPause, done.Sub(now))), false
 		}
 		if at, ok := s.assembler.Expires(); ok {
 			expired = time.After(at.Sub(now))
@@ -232,7 +233,7 @@ func (s *Source) next(ctx context.Context, blocks *blocks) (block, error) {
 		case b := <-blocks.full:
 			return b, nil
 		case <-flush:
-			s.flushed = time.Time{}
+			s.flushAt = time.Time{}
 		case <-expired:
 			if err := s.assembler.Expire(s.options.Now()); err != nil {
 				return block{}, err

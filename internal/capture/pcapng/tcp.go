@@ -15,8 +15,9 @@ const (
 	// What one direction holds at most after bytes that have not come.
 	maxHeldSegments = 1024
 	maxHeldBytes    = 1 << 20
-	// maxAllHeldBytes is for all connections together.
-	maxAllHeldBytes = 64 << 20
+	// maxAllHeldBytes is for all connections together, with what keeping a segment takes besides its payload.
+	maxAllHeldBytes  = 64 << 20
+	heldSegmentBytes = 128
 	// patience is how many packets of a connection may come after bytes that are missing though they were acknowledged:
 	// a capture may have packets in another order than the wire.
 	patience = 16
@@ -220,7 +221,7 @@ func (t *tracker) hold(c *conn, s *stream, h heldSegment) {
 	i, _ := slices.BinarySearchFunc(s.held, h.seq, func(e heldSegment, seq uint32) int { return int(int32(e.seq - seq)) })
 	s.held = slices.Insert(s.held, i, h)
 	s.bytes += len(h.payload)
-	t.held += len(h.payload)
+	t.held += len(h.payload) + heldSegmentBytes
 }
 
 // settle gives what a direction holds, as far as it is its turn. What is missing before it is given up if it does not
@@ -238,7 +239,7 @@ func (t *tracker) settle(c *conn, d capture.Direction, all bool) error {
 		}
 		s.held = slices.Delete(s.held, 0, 1)
 		s.bytes -= len(h.payload)
-		t.held -= len(h.payload)
+		t.held -= len(h.payload) + heldSegmentBytes
 		s.since = c.packets
 		if err := t.give(c, d, &h); err != nil {
 			return err

@@ -138,6 +138,28 @@ func TestForeign(t *testing.T) {
 }
 
 // TestReassembly cuts two streams into segments that overlap, are sent twice, and come in another order.
+// TestHeldSegments holds that what waits is bounded for all connections together, however short the segments are.
+func TestHeldSegments(t *testing.T) {
+	none := capture.SinkFunc(func(*capture.Connection) capture.Consumer { return nil })
+	r := &reader{a: capture.NewAssembler(none, capture.Options{}), input: "capture"}
+	r.tracker = newTracker(r)
+	most := 0
+	for port := range uint16(1024) {
+		from, to := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), 1024+port), netip.MustParseAddrPort(server4Text)
+		r.packet.number++
+		require.NoError(t, r.tracker.take(&captured{segment: segment{from: from, to: to, seq: 1, flags: flagSYN}}))
+		for i := range uint32(maxHeldSegments - 1) { // each one after a byte that has not come
+			r.packet.number++
+			require.NoError(t, r.tracker.take(&captured{segment: segment{from: from, to: to, seq: 3 + 2*i, payload: []byte("x")}}))
+			most = max(most, r.tracker.held)
+		}
+	}
+	require.Greater(t, most, maxAllHeldBytes-2*heldSegmentBytes, "the bound is reached")
+	require.LessOrEqual(t, most, maxAllHeldBytes)
+	require.NoError(t, r.tracker.finish())
+	require.Zero(t, r.tracker.held)
+}
+
 func TestReassembly(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		text := rapid.StringMatching(`[a-z]{1,200}`)
