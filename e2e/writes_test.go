@@ -11,53 +11,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWrites has several lines in one write to the log: only the first has the proxy's prefix, and every reader reads all.
+// TestWrites has several lines in one write to the log, in both formats: only the first has the proxy's prefix, and every
+// reader reads all.
 func TestWrites(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s subject) {
-		for _, format := range []string{"l4dump", "layotto"} {
-			t.Run(format, func(t *testing.T) {
-				service := startService(t, echo)
-				c := newConfig(t, service.address(), plugins{
-					listenerName: pluginConfig(openStrategy(t),
-						`{"unit": "connections", "max_bytes_per_second": 0, "max_lines_per_second": 0}`,
-						`{"format": "`+format+`", "write_bytes": 65536}`),
-				})
-				o := options{}
-				if s.name != engine {
-					o.log = filepath.Join(t.TempDir(), "envoy.log")
-					o.args = []string{"--log-path", o.log}
-				}
-				p := startWith(t, s, c, o)
-				payload := randomBytes(1, 1<<20)
-				client := dial(t, p.address(listenerName))
-				client.exchange(payload)
-				client.finish()
-				p.waitForMetric("l4dump_bytes_kept_total", 2*uint64(len(payload)))
-				if format == "layotto" {
-					p.stop()
-					decoded := 0
-					for _, match := range layottoSize.FindAllStringSubmatch(decode(t, p.log), -1) {
-						size, err := strconv.Atoi(match[1])
-						require.NoError(t, err)
-						decoded += size
-					}
-					require.Equal(t, 2*len(payload), decoded)
-					requireBareLines(t, p.log)
-					return
-				}
-				d := p.waitForCloses(1)
-				p.stop()
-				requireBareLines(t, p.log)
-				want := talk{sent: digestOf(payload), received: digestOf(payload)}
-				talks := map[string]talk{}
-				for id, recorded := range d.conns {
-					requireWhole(t, recorded, want)
-					talks[id.String()] = want
-				}
-				requireDecoded(t, p.log, talks)
-			})
+		formats := []string{"l4dump", "layotto"}
+		listeners := plugins{}
+		for _, format := range formats {
+			listeners[format] = pluginConfig(openStrategy(t), everything, `{"format": "`+format+`", "write_bytes": 65536}`)
 		}
+		o := options{}
+		if s.name != engine {
+			o.log = filepath.Join(t.TempDir(), "envoy.log")
+			o.args = []string{"--log-path", o.log}
+		}
+		p := startWith(t, s, newConfig(t, startService(t, echo).address(), listeners), o)
+		payload := randomBytes(1, 1<<20)
+		for i, format := range formats {
+			client := dial(t, p.address(format))
+			client.exchange(payload)
+			client.finish()
+			p.waitForMetric("l4dump_bytes_kept_total", uint64(2*(i+1)*len(payload)))
+		}
+		d := p.waitForCloses(1)
+		p.stop()
+		requireBareLines(t, p.log)
+		want := talk{sent: digestOf(payload), received: digestOf(payload)}
+		talks := map[string]talk{}
+		for id, recorded := range d.conns {
+			requireWhole(t, recorded, want)
+			talks[id.String()] = want
+		}
+		require.Len(t, talks, 1)
+		requireDecoded(t, p.log, talks)
+
+		decoded := 0
+		for _, match := range layottoSize.FindAllStringSubmatch(decode(t, p.log), -1) {
+			size, err := strconv.Atoi(match[1])
+			require.NoError(t, err)
+			decoded += size
+		}
+		require.Equal(t, 2*len(payload), decoded)
 	})
 }
 

@@ -3,6 +3,7 @@ package strategy
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -176,6 +177,7 @@ func TestAdmissionUnderLoad(t *testing.T) {
 		}
 		return []int{1000}
 	}
+	const short = 8
 	for _, row := range []struct {
 		name        string
 		reads       func(*rand.Rand) []int
@@ -183,19 +185,19 @@ func TestAdmissionUnderLoad(t *testing.T) {
 		seconds     int64
 		least, most float64 // percent of the budget
 	}{
-		{"64 KiB, 10 times", medium, 10, 8, 70, 120},
+		{"64 KiB, 10 times", medium, 10, short, 70, 120},
 		{"64 KiB, 10 times, long", medium, 10, 60, 70, 120},
-		{"64 KiB, 40 times", medium, 40, 8, 70, 120},
+		{"64 KiB, 40 times", medium, 40, short, 70, 120},
 		{"64 KiB, 40 times, long", medium, 40, 60, 70, 120},
 		// In 8 s half a connection more or less is a quarter of the budget: of 20 seeds, 5 at 40 times make over 120, up to 122.
-		{"256 KiB to 4 MiB, 10 times", large, 10, 8, 70, 120},
+		{"256 KiB to 4 MiB, 10 times", large, 10, short, 70, 120},
 		{"256 KiB to 4 MiB, 10 times, long", large, 10, 60, 70, 120},
-		{"256 KiB to 4 MiB, 40 times", large, 40, 8, 70, 120},
+		{"256 KiB to 4 MiB, 40 times", large, 40, short, 70, 120},
 		{"256 KiB to 4 MiB, 40 times, long", large, 40, 60, 70, 120},
-		{"100 requests, 10 times", many, 10, 8, 70, 120},
+		{"100 requests, 10 times", many, 10, short, 70, 120},
 		{"100 requests, 10 times, long", many, 10, 60, 70, 120},
-		{"100 requests, 40 times", many, 40, 8, 70, 120},
-		{"2 requests, 10 times", few, 10, 8, 70, 120},
+		{"100 requests, 40 times", many, 40, short, 70, 120},
+		{"2 requests, 10 times", few, 10, short, 70, 120},
 		{"2 requests, 40 times", few, 40, 3, 70, 120},
 		// The clients are held by their large connections most of the time: whenever the allowance is full, it waits
 		// for one to begin.
@@ -204,6 +206,9 @@ func TestAdmissionUnderLoad(t *testing.T) {
 	} {
 		for _, workers := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s, %d workers", row.name, workers), func(t *testing.T) {
+				if row.seconds > short && os.Getenv("HEAVY") != "true" {
+					t.Skip("skipped without HEAVY=true: run make test-heavy")
+				}
 				span := row.seconds * nanosecondsPerSecond
 				o := simulate(&config.Capture, load{clients: 16, reads: row.reads, factor: row.factor}, workers, span, 1)
 				share := 100 * float64(o.cost) / float64(span)
