@@ -141,6 +141,27 @@ func TestWindowAt(t *testing.T) {
 	})
 }
 
+func TestWindowOf(t *testing.T) {
+	for _, w := range []Window{{1732320000, 3600}, {0, 1}, {1<<38 - 1, 4095}} {
+		got, ok := WindowOf(w.UUID())
+		require.Equal(t, []any{w, true}, []any{got, ok})
+	}
+	id := Window{1732320000, 30}.UUID()
+	for i := range id {
+		if i == 7 || i < 6 {
+			continue // which are any number
+		}
+		other := id
+		other[i] ^= 0x10
+		_, ok := WindowOf(other)
+		require.False(t, ok, i)
+	}
+	_, ok := WindowOf([16]byte{})
+	require.False(t, ok)
+	_, ok = WindowOf(Window{1732320000, 0}.UUID())
+	require.False(t, ok)
+}
+
 func TestWindowUUID(t *testing.T) {
 	id := Window{Start: 1732320000, Interval: 3600}.UUID()
 	require.Equal(t, "01935651-7800-8e10-ac34-64756d700000", uuid.UUID(id).String())

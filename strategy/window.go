@@ -64,3 +64,13 @@ func (w Window) UUID() (id [16]byte) {
 	id[8] = 0x80 | id[8]&0x3f
 	return id
 }
+
+// WindowOf returns the window that an identifier stands for. ok is false if UUID does not return such an identifier.
+func WindowOf(id [16]byte) (w Window, ok bool) {
+	ms := uint64(0)
+	for _, b := range id[:6] {
+		ms = ms<<8 | uint64(b)
+	}
+	w = Window{Start: int64(ms / 1000), Interval: int64(id[6]&0x0f)<<8 | int64(id[7])}
+	return w, w.UUID() == id && w.Interval > 0
+}

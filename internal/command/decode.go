@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"l4dump/internal/capture"
 	"l4dump/internal/capture/dumplog"
 	"l4dump/internal/capture/pcapng"
-	"l4dump/record"
 )
 
 // The forms that records are written in.
@@ -38,15 +36,13 @@ const stdinName = "-"
 
 // decodeFlags are the flags of the decode command.
 type decodeFlags struct {
-	follow  bool
-	format  string
-	out     string
-	force   bool
-	conns   []string
-	ports   []string
-	windows []string
-	strict  bool
-	color   string
+	follow bool
+	format string
+	out    string
+	force  bool
+	strict bool
+	color  string
+	selection
 }
 
 func newDecodeCommand() *cobra.Command {
@@ -100,25 +96,16 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 	f.StringVar(&flags.format, "format", formatText, "what to write: text, json, raw or pcapng")
 	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng")
 	f.BoolVar(&flags.force, "force", false, "replace what an earlier run wrote to --out")
-	f.StringSliceVar(&flags.conns, "conn", nil, "only this connection (repeatable)")
-	f.StringSliceVar(&flags.ports, "port", nil, "only connections to this port (repeatable)")
-	f.StringSliceVar(&flags.windows, "window", nil, "only records of this window (repeatable)")
+	flags.define(f)
 	f.BoolVar(&flags.strict, "strict", false, "exit 1 if there is any fault, too")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
-	complete := func(flag string, values ...string) {
-		fixed := cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)
-		if err := cmd.RegisterFlagCompletionFunc(flag, fixed); err != nil {
-			panic(err) // the flag is not defined above
-		}
-	}
-	complete("format", formatText, formatJSON, formatRaw, formatPCAP)
-	complete("color", colorAuto, colorAlways, colorNever)
+	completeFlag(cmd, "format", formatText, formatJSON, formatRaw, formatPCAP)
+	completeFlag(cmd, "color", colorAuto, colorAlways, colorNever)
 	return cmd
 }
 
 // check returns what the flags select, or every fault of the command line.
 func (f *decodeFlags) check(args []string) (capture.Filter, error) {
-	var filter capture.Filter
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	if !slices.Contains([]string{formatText, formatJSON, formatRaw, formatPCAP}, f.format) {
@@ -139,27 +126,7 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 	if f.follow && len(args) > 1 {
 		fault("--follow takes one FILE, not %d", len(args))
 	}
-	for _, text := range f.conns {
-		id, ok := record.ParseConnID(text)
-		if !ok {
-			fault("--conn is %q; wanted an identifier like 9f0c6a1be3d2a417-2a", text)
-		}
-		filter.Conns = append(filter.Conns, id)
-	}
-	for _, text := range f.ports {
-		port, err := strconv.ParseUint(text, 10, 16)
-		if err != nil {
-			fault("--port is %q; wanted 0 to 65535", text)
-		}
-		filter.Ports = append(filter.Ports, uint16(port))
-	}
-	for _, text := range f.windows {
-		id, ok := record.ParseUUID(text)
-		if !ok {
-			fault("--window is %q; wanted an identifier like 01a20600-4250-801e-ac34-64756d700000", text)
-		}
-		filter.Windows = append(filter.Windows, id)
-	}
+	filter := f.filter(fault)
 	if len(faults) > 0 {
 		return filter, errors.New(strings.Join(faults, "\n        "))
 	}
@@ -179,7 +146,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	}
 	p := &printer{stderr: stderr}
 	if total > 0 && !flags.follow && isTerminal(stderr) && (flags.out != "" || !isTerminal(stdout)) {
-		p.bar = newProgressBar(stderr, total)
+		p.bar = newProgressBar(stderr, cmd.Name(), total)
 	}
 	options := capture.Options{Filter: filter, Reporter: p}
 	if flags.follow {
@@ -197,7 +164,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 		return err
 	}
 	stats := assembler.Stats()
-	p.summarize(log, stats, len(flags.conns)+len(flags.ports)+len(flags.windows) > 0)
+	p.summarize(log, stats, flags.given())
 	switch {
 	case interrupted && !flags.follow:
 		return errors.New("interrupted before the end of the log")
@@ -275,10 +242,10 @@ func newPacketWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, erro
 	return pcapng.NewWriter(file, file.Close), nil
 }
 
-func newProgressBar(stderr io.Writer, total int64) *progressbar.ProgressBar {
+func newProgressBar(stderr io.Writer, name string, total int64) *progressbar.ProgressBar {
 	return progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(stderr),
-		progressbar.OptionSetDescription("decode"),
+		progressbar.OptionSetDescription(name),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionSetRenderBlankState(true),

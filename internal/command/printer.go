@@ -84,6 +84,13 @@ func (p *printer) summarize(d *dumplog.Source, s capture.Stats, selects bool) {
 	if s.Masked > 0 {
 		fmt.Fprintf(p.stderr, "not exact: %s with masked bytes\n", connections(s.Masked))
 	}
+	p.explain(d, s, selects)
+	fmt.Fprintln(p.stderr, s)
+}
+
+// explain prints why nothing was found, if that is so.
+func (p *printer) explain(d *dumplog.Source, s capture.Stats, selects bool) {
+	p.clearBar()
 	switch {
 	case !d.Found() && d.Corrupt():
 		fmt.Fprintln(p.stderr, "no record was found")
@@ -95,7 +102,6 @@ func (p *printer) summarize(d *dumplog.Source, s capture.Stats, selects bool) {
 	default:
 		fmt.Fprintln(p.stderr, "no whole record was found")
 	}
-	fmt.Fprintln(p.stderr, s)
 }
 
 // connections returns "1 connection" or "2 connections".

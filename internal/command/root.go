@@ -76,7 +76,7 @@ Exit codes: 0 fine, 1 faults found or failed, 2 wrong usage.`,
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newDecodeCommand(), newCheckCommand(), newSidecarCommand(), newCtlCommand())
+	root.AddCommand(newRunCommand(), newDecodeCommand(), newInspectCommand(), newCheckCommand(), newSidecarCommand(), newCtlCommand())
 	return root
 }
 

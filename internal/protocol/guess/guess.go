@@ -164,3 +164,22 @@ func isPrintable(b byte) bool { return ' ' <= b && b < 0x7f }
 func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
+
+// String returns the protocol with its version for a person.
+func (g *Guess) String() string {
+	text := g.Protocol.Name()
+	switch {
+	case g.Protocol == HTTP1 && g.Version != "":
+		return "HTTP/" + g.Version
+	case g.Protocol == HTTP2 || g.Protocol == Unknown:
+		return text
+	case g.Version != "":
+		text += " " + g.Version
+	case g.Offered != "":
+		text += ", " + g.Offered + " offered"
+	}
+	if g.Encrypted && g.Protocol != TLS {
+		text += ", encrypted"
+	}
+	return text
+}

@@ -1,0 +1,144 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"l4dump/internal/capture"
+	"l4dump/internal/capture/dumplog"
+	"l4dump/internal/inspect"
+)
+
+// inspectFlags are the flags of the inspect command.
+type inspectFlags struct {
+	json   bool
+	top    int
+	strict bool
+	color  string
+	selection
+}
+
+// maxTop bounds --top.
+const maxTop = 1000
+
+func newInspectCommand() *cobra.Command {
+	var flags inspectFlags
+	cmd := &cobra.Command{
+		Use:   "inspect [FILE...|-]",
+		Short: "Say what is in a recording, and whether it is whole",
+		Long: `inspect reads what decode reads, and says what is in it: how many connections and bytes by protocol,
+port, client and server name; which connections are whole, and why the others are not; the largest
+and those that lasted longest; what the recorder dropped, with the configuration's key of the limit;
+what share of bytes, connections and time the sample covers; and what is wrong with the input.
+
+The protocol is a guess from a connection's first bytes. It knows TLS with its version and server
+name, HTTP/1, HTTP/2, Redis, MySQL, PostgreSQL, MQTT, Kafka, MongoDB and AMQP, and says "unknown"
+of all others.
+
+Exit codes: 0 there are records, 1 there is none of those that were asked for, or an input cannot
+be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
+		Example: `  # what a proxy's log holds
+  l4dump inspect envoy.log
+
+  # the connections of a capture that are not whole, and why
+  l4dump inspect --json --top 1000 dump.pcapng | jq '.largest[] | select(.state != "whole") | {conn, why}'`,
+		Args: usageArgs(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = []string{stdinName}
+			}
+			filter, err := flags.check()
+			if err != nil {
+				return usageError{err}
+			}
+			return inspectInputs(cmd, &flags, filter, args)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&flags.json, "json", false, "write JSON, as FORMAT describes it")
+	f.IntVar(&flags.top, "top", 10, "rows of each table")
+	flags.define(f)
+	f.BoolVar(&flags.strict, "strict", false, "exit 1 if there is any fault, too")
+	f.StringVar(&flags.color, "color", colorAuto, "color the tables: auto, always or never")
+	completeFlag(cmd, "color", colorAuto, colorAlways, colorNever)
+	return cmd
+}
+
+// check returns what the flags select, or every fault of the command line.
+func (f *inspectFlags) check() (capture.Filter, error) {
+	var faults []string
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if f.top < 1 || f.top > maxTop {
+		fault("--top is %d; wanted 1 to %d", f.top, maxTop)
+	}
+	if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, f.color) {
+		fault("--color is %q; wanted auto, always or never", f.color)
+	}
+	filter := f.filter(fault)
+	if len(faults) > 0 {
+		return filter, errors.New(strings.Join(faults, "\n        "))
+	}
+	return filter, nil
+}
+
+// inspectInputs reads the inputs called names and says what is in them.
+func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filter, names []string) error {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	total, err := regularBytes(names)
+	if err != nil {
+		return err
+	}
+	p := &printer{stderr: stderr}
+	if total > 0 && isTerminal(stderr) {
+		p.bar = newProgressBar(stderr, cmd.Name(), total)
+	}
+	summary := inspect.NewSummary(inspect.Options{Top: flags.top, Part: flags.given()})
+	log := dumplog.NewSource(dumplog.Options{Forms: forms}, p.inputs(dumplog.Chronological(names), cmd.InOrStdin(), false)...)
+	assembler := capture.NewAssembler(summary, capture.Options{Filter: filter, Reporter: summary})
+	err = log.Read(cmd.Context(), assembler)
+	interrupted := errors.Is(err, context.Canceled)
+	if err == nil || interrupted {
+		err = assembler.Finish()
+	}
+	if err != nil {
+		return err
+	}
+	stats := assembler.Stats()
+	p.explain(log, stats, flags.given())
+	report := summary.Report(log.LayottoLines())
+	if flags.json {
+		err = report.WriteJSON(stdout)
+	} else {
+		err = report.WriteText(stdout, inspect.Text{Width: widthOf(stdout), Color: wantsColor(flags.color, stdout), Top: flags.top})
+	}
+	switch {
+	case err != nil:
+		return err
+	case interrupted:
+		return errors.New("interrupted before the end of the log")
+	case log.Corrupt(), stats.Records == 0 && log.LayottoLines() == 0, flags.strict && (stats.Faults > 0 || stats.Records == 0):
+		return errFound
+	}
+	return nil
+}
+
+// widthOf returns how many columns a terminal has, or 0 if w is none.
+func widthOf(w io.Writer) int {
+	file, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
