@@ -30,8 +30,8 @@ func newCheckCommand() *cobra.Command {
 Every document of a file is read. What is not l4dump's is named as "not ours", and not judged; a bootstrap
 is judged as a whole, as Envoy would. "-" is standard input.
 
-A note is something to know, not a fault: what only the embedded engine lacks, or a setting that a crash
-of the plugin would make expensive.
+A note is something to know, not a fault: what only the embedded engine lacks, a setting that a crash
+of the plugin would make expensive, or what masks do not see.
 
 Exit codes: 0 no fault, 1 faults found or a file cannot be read, 2 wrong usage.`,
 		Example: `  l4dump check envoy.yaml

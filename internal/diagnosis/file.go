@@ -22,12 +22,13 @@ type file struct {
 	read    func(name string) ([]byte, error)
 	visited map[string]bool // files that were read
 
-	prefix   string            // of paths: the document, or the file that this one refers to
-	number   int               // of the present document, from 1
-	kind     string            // of the present document
-	unquoted map[string]string // see envoyapi.Content
-	next     next              // what comes after the present filter
-	longLog  string            // why the proxy's log is no place for writes of several lines; empty if nothing says so
+	prefix     string            // of paths: the document, or the file that this one refers to
+	number     int               // of the present document, from 1
+	kind       string            // of the present document
+	unquoted   map[string]string // see envoyapi.Content
+	next       next              // what comes after the present filter
+	expectsTLS bool              // the present listener looks for TLS
+	longLog    string            // why the proxy's log is no place for writes of several lines; empty if nothing says so
 
 	nextOf    map[string]next // next of a filter whose configuration comes by discovery, by the name of the resource
 	found     int             // plugins of l4dump
@@ -298,8 +299,9 @@ func (f *file) object(path string, object map[string]any) {
 			f.clusters[name] = true
 		}
 	}
-	outer := f.next
-	defer func() { f.next = outer }()
+	outer, outerTLS := f.next, f.expectsTLS
+	defer func() { f.next, f.expectsTLS = outer, outerTLS }()
+	f.expectsTLS = f.expectsTLS || expectsTLS(fields)
 	if name, _ := fields["name"].(string); f.nextOf[name].last != "" {
 		f.next = f.nextOf[name]
 	}
@@ -307,7 +309,7 @@ func (f *file) object(path string, object map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		here := fault.Join(at, key)
 		if filters, ok := fields[key].([]any); ok && key == "filters" {
-			f.chain(here, filters)
+			f.filterChain(here, fields, filters)
 			continue
 		}
 		f.walk(here, fields[key])

@@ -88,7 +88,9 @@ func (f *file) wasmPlugin(path string, object map[string]any) {
 	if policy, _ := spec["failStrategy"].(string); policy != "FAIL_OPEN" {
 		f.note(at+".failStrategy", "is not FAIL_OPEN: a crash of the plugin would close live connections")
 	}
+	f.next = next{hides: []string{hidesHPACK}} // Istio puts it before those too
 	f.plugin(at+".pluginConfig", text)
+	f.next = next{}
 }
 
 // filterNames are the filters that the patches of an EnvoyFilter are put before, by their usual names.
@@ -113,6 +115,9 @@ func (f *file) envoyFilter(path string, object map[string]any) {
 			continue
 		}
 		nexts[i] = next{last: filterNames[name], after: filterNames[name]}
+		if nexts[i].last == httpManagerType {
+			nexts[i].hides = []string{hidesHPACK}
+		}
 		if added, ok := inner(patch, "patch", "value")["name"].(string); ok && nexts[i].last != "" {
 			f.nextOf[added] = nexts[i]
 		}

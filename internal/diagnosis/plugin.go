@@ -217,13 +217,15 @@ func (f *file) plugin(path string, text []byte) {
 	if output := &config.Output; f.longLog != "" && output.WriteBytes > output.MaxLineBytes {
 		f.note(fault.Join(path, "output.write_bytes"), "is over max_line_bytes: "+f.longLog)
 	}
+	f.masks(fault.Join(path, "capture.mask"), &config.Capture.Mask)
 	f.nextFilter(fault.Join(path, "capture.next_filter"), config.Capture.NextFilter)
 }
 
 // next is what comes after the plugin in its filter chain, by the types of the messages; empty if it is not known.
 type next struct {
-	last  string // the filter that ends the chain
-	after string // the first filter after the plugin that is not a Wasm filter
+	last  string   // the filter that ends the chain
+	after string   // the first filter after the plugin that is not a Wasm filter
+	hides []string // what masks do not see
 }
 
 // filterName returns the value of capture.next_filter for a type.
@@ -254,17 +256,20 @@ func (f *file) nextFilter(path string, said strategy.NextFilter) {
 	}
 }
 
-// chain judges the filters of a filter chain.
-func (f *file) chain(path string, filters []any) {
+// filterChain judges the filters of a filter chain.
+func (f *file) filterChain(path string, chain map[string]any, filters []any) {
 	outer := f.next
 	defer func() { f.next = outer }()
 	types := make([]string, len(filters))
+	var last map[string]any
 	for i, filter := range filters {
-		object, _ := filter.(map[string]any)
-		types[i] = filterType(object)
+		last, _ = filter.(map[string]any)
+		typeURL, _ := packed(last)
+		types[i] = messageName(typeURL)
 	}
+	hides := f.hides(chain, last)
 	for i, filter := range filters {
-		f.next = next{last: types[len(types)-1]}
+		f.next = next{last: types[len(types)-1], hides: hides}
 		for _, each := range types[i+1:] {
 			if each != wasmType {
 				f.next.after = each
@@ -277,15 +282,4 @@ func (f *file) chain(path string, filters []any) {
 		}
 		f.walk(here, filter)
 	}
-}
-
-// filterType returns the message of a filter; empty if there is none.
-func filterType(filter map[string]any) string {
-	for _, key := range []string{"typed_config", "typedConfig"} {
-		if config, ok := filter[key].(map[string]any); ok {
-			typeURL, _, _ := envoyapi.Unwrap(config, "")
-			return messageName(typeURL)
-		}
-	}
-	return ""
 }
