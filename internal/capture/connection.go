@@ -80,8 +80,8 @@ func (v *Verdict) String() string {
 	return text
 }
 
-// nextRepeats is the filter after the recorder that leaves bytes in the proxy's buffer, as an open record names it.
-const nextRepeats = "http_connection_manager"
+// NextRepeats is the filter after the recorder that leaves bytes in the proxy's buffer, as an open record names it.
+const NextRepeats = "http_connection_manager"
 
 func (c *conn) verdict(last *Close) Verdict {
 	v := Verdict{Close: last, TLS: c.tls, Masked: c.masked}
@@ -107,7 +107,7 @@ func (c *conn) verdict(last *Close) Verdict {
 	default:
 		v.State = Prefix
 	}
-	v.Repeats = c.info.Open != nil && c.info.Open.Next == nextRepeats && v.Received[Downstream] > 0
+	v.Repeats = c.info.Open != nil && c.info.Open.Next == NextRepeats && v.Received[Downstream] > 0
 	return v
 }
 

@@ -39,7 +39,7 @@ func (f *fuzzedEvents) event() Event {
 	e.Kind = Kind(f.next() % 4)
 	switch e.Kind {
 	case KindOpen:
-		e.Open = &Open{Unit: []string{"bytes", "connections"}[f.next()%2], Next: []string{"", nextRepeats}[f.next()%2]}
+		e.Open = &Open{Unit: []string{"bytes", "connections"}[f.next()%2], Next: []string{"", NextRepeats}[f.next()%2]}
 	case KindData:
 		e.Direction, e.Offset = Direction(f.next()%2), f.next()
 		e.Payload = []byte(strings.Repeat(string(rune('a'+f.next()%26)), int(f.next()%9)))

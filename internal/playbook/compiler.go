@@ -7,6 +7,8 @@ import (
 
 	"l4dump/internal/capture"
 	"l4dump/internal/protocol"
+	"l4dump/internal/protocol/guess"
+	"l4dump/internal/protocol/http1"
 	"l4dump/strategy"
 )
 
@@ -70,7 +72,11 @@ func (c *Compiler) Begin(of *capture.Connection) capture.Consumer {
 	if c.options.Shards > 0 && shardOf(of.ID, c.options.Shards) != c.options.Shard {
 		return nil
 	}
-	return &recording{compiler: c, connection: of}
+	r := &recording{compiler: c, connection: of}
+	if of.Open != nil && of.Open.Next == capture.NextRepeats {
+		r.repeats = http1.NewDeduplicator()
+	}
+	return r
 }
 
 // shardOf spreads connections evenly; a VM's have numbers one after another.
@@ -90,7 +96,12 @@ type recording struct {
 	last       event
 	stopped    bool // nothing more can be used: bytes are missing here
 	hidden     bool // a client began TLS after it had spoken in plain text
-	buf        []byte
+	// Of a connection before an HTTP connection manager: what finds the bytes that stand in it again, how many did, and
+	// why that is not known any more.
+	repeats  *http1.Deduplicator
+	repeated uint64
+	unclear  error
+	buf      []byte
 }
 
 // Event implements capture.Consumer.
@@ -100,24 +111,42 @@ func (r *recording) Event(e *capture.Event, _ capture.Place) error {
 	}
 	stored := event{kind: e.Kind, d: e.Direction, seq: e.Seq, time: e.Time}
 	if e.Kind == capture.KindData || e.Kind == capture.KindEnd {
-		if e.Offset != r.streams[e.Direction].Length {
+		length := r.streams[e.Direction].Length
+		if e.Direction == capture.Downstream {
+			length += r.repeated
+		}
+		if e.Offset != length {
 			r.stopped = true
 			return nil
 		}
 	}
 	if e.Kind == capture.KindData {
-		if len(e.Payload) == 0 {
+		payload := r.once(e)
+		if len(payload) == 0 {
 			return nil
 		}
-		r.hidden = r.hidden || e.Direction == capture.Downstream && capture.BeginsTLS(e.Direction, e.Payload)
-		stored.length = uint64(len(e.Payload))
-		if err := r.compiler.spool.append(&r.streams[e.Direction], e.Payload); err != nil {
+		r.hidden = r.hidden || e.Direction == capture.Downstream && capture.BeginsTLS(e.Direction, payload)
+		stored.length = uint64(len(payload))
+		if err := r.compiler.spool.append(&r.streams[e.Direction], payload); err != nil {
 			return err
 		}
 	}
 	r.buf = appendEvent(r.buf[:0], &r.last, &stored)
 	r.last = stored
 	return r.compiler.spool.append(&r.events, r.buf)
+}
+
+// once returns what of an event's bytes does not stand in the recording again.
+func (r *recording) once(e *capture.Event) []byte {
+	if r.repeats == nil || r.unclear != nil {
+		return e.Payload
+	}
+	skip, err := r.repeats.Next(e.Direction, e.Payload)
+	r.unclear = err
+	if e.Direction == capture.Downstream {
+		r.repeated += uint64(skip)
+	}
+	return e.Payload[skip:]
 }
 
 // Fault implements capture.Consumer.
@@ -135,8 +164,8 @@ func (r *recording) End(v *capture.Verdict) error {
 			return err
 		}
 		switch script := w.script; {
-		case script.repeats:
-			reason = "pipelined before an HTTP connection manager: bytes of the client may stand more than once"
+		case script.Protocol == protocol.Raw.Name() && script.guessed == guess.HTTP2:
+			reason = "HTTP/2: its bytes are valid only in the connection in which they were sent"
 		case script.Cut != "" && script.Turns == 0:
 			reason = "cut off before any turn was complete: " + script.Cut
 		default:
@@ -161,6 +190,8 @@ func (r *recording) refusal(v *capture.Verdict) (reason string, seq uint64) {
 		return "TLS: what was recorded is ciphertext", 0
 	case r.hidden:
 		return "TLS after a beginning in plain text: what was recorded is ciphertext", 0
+	case r.unclear != nil:
+		return "before an HTTP connection manager: bytes of the client may stand more than once", 0
 	case v.Masked > 0 && !r.compiler.options.Masked:
 		return "masked: bytes were overwritten by the recorder", 0
 	case v.State == capture.Prefix && !r.compiler.options.UntilGap:
@@ -218,18 +249,18 @@ func (r *recording) compile(v *capture.Verdict, seq uint64) (*scriptWriter, erro
 	if err != nil {
 		return nil, err
 	}
-	s.repeats = v.Repeats && w.pipelined
 	return w, w.finish()
 }
 
 // steps makes the steps and turns of the events before seq, by messages if it is known how.
 func (r *recording) steps(reader *events, seq uint64, s *script) (*scriptWriter, error) {
-	w := &scriptWriter{script: s, spool: r.compiler.spool, classes: map[string]uint64{}}
-	spoken, err := r.detect(reader)
+	w := &scriptWriter{script: s, spool: r.compiler.spool, classes: map[Class]uint64{}}
+	spoken, guessed, err := r.detect(reader)
 	if err != nil {
 		return nil, err
 	}
-	if spoken.Name() != s.Protocol {
+	s.guessed = guessed
+	if w.protocol = spoken.Name(); w.protocol != s.Protocol {
 		err := compileFramed(reader, seq, spoken.NewFramer(), w)
 		var wrong *framerError
 		if !errors.As(err, &wrong) {
@@ -243,10 +274,7 @@ func (r *recording) steps(reader *events, seq uint64, s *script) (*scriptWriter,
 }
 
 // detect returns the protocol that the whole of a connection's bytes is taken for.
-func (r *recording) detect(reader *events) (protocol.Protocol, error) {
-	if r.compiler.options.Detector == nil {
-		return protocol.Raw, nil
-	}
+func (r *recording) detect(reader *events) (spoken protocol.Protocol, guessed guess.Protocol, err error) {
 	var first [2][]byte
 	for d := range first {
 		first[d] = make([]byte, min(r.streams[d].Length, 512))
@@ -254,11 +282,15 @@ func (r *recording) detect(reader *events) (protocol.Protocol, error) {
 			continue
 		}
 		if _, err := reader.streams[d].ReadAt(first[d], 0); err != nil {
-			return nil, err
+			return nil, guess.Unknown, err
 		}
 	}
-	spoken, _ := r.compiler.options.Detector.Detect(r.connection.Port, first, true)
-	return spoken, nil
+	g, _ := guess.Of(first[0], first[1])
+	if r.compiler.options.Detector == nil {
+		return protocol.Raw, g.Protocol, nil
+	}
+	spoken, _ = r.compiler.options.Detector.Detect(r.connection.Port, first, true)
+	return spoken, g.Protocol, nil
 }
 
 func (r *recording) info(v *capture.Verdict) Info {

@@ -93,7 +93,7 @@ type Turns struct{ cursor }
 func (s *Script) Turns() *Turns { return &Turns{newCursor(s.turns)} }
 
 func appendTurn(dst []byte, t *Turn) []byte {
-	dst = appendUints(dst, bit(t.Open), t.Request.From, t.Request.Len(), uint64(t.At), uint64(t.Done), uint64(t.Gap), t.Writes, uint64(len(t.Class)))
+	dst = appendUints(dst, bit(t.Open)|bit(t.Failed)<<1, t.Request.From, t.Request.Len(), uint64(t.At), uint64(t.Done), uint64(t.Gap), t.Writes, uint64(len(t.Class)))
 	dst = append(dst, t.Class...)
 	dst = appendUints(dst, uint64(len(t.Answer)))
 	for _, span := range t.Answer {
@@ -104,12 +104,13 @@ func appendTurn(dst []byte, t *Turn) []byte {
 
 // Next returns the next turn, or io.EOF.
 func (t *Turns) Next() (Turn, error) {
-	var open, from, length, at, done, gap, spans uint64
+	var flags, from, length, at, done, gap, spans uint64
 	var turn Turn
-	if err := t.uints(&open, &from, &length, &at, &done, &gap, &turn.Writes); err != nil {
+	if err := t.uints(&flags, &from, &length, &at, &done, &gap, &turn.Writes); err != nil {
 		return turn, err
 	}
-	turn.Open, turn.Request, turn.At, turn.Done, turn.Gap = open != 0, Span{from, from + length}, int64(at), int64(done), int64(gap)
+	turn.Open, turn.Failed = flags&1 != 0, flags&2 != 0
+	turn.Request, turn.At, turn.Done, turn.Gap = Span{from, from + length}, int64(at), int64(done), int64(gap)
 	var err error
 	if turn.Class, err = t.text(); err != nil {
 		return turn, err

@@ -45,7 +45,6 @@ func compileFramed(r *events, seq uint64, framer protocol.Framer, w *scriptWrite
 	for _, turn := range f.turns {
 		w.turn(turn).Open = w.script.Cut != ""
 	}
-	w.pipelined = f.pipelined
 	return w.end(Span{0, sent}, f.gate)
 }
 
@@ -54,15 +53,14 @@ type framerError struct{ error }
 
 // framed is a recording that is compiled by its messages.
 type framed struct {
-	w         *scriptWriter
-	pairing   *Pairing
-	gate      Gate
-	at        int64 // of the event
-	turns     []int // by request, from number first on
-	first     int
-	unasked   int // the turn of a message that answers nothing; -1: there is none
-	pipelined bool
-	err       error
+	w       *scriptWriter
+	pairing *Pairing
+	gate    Gate
+	at      int64 // of the event
+	turns   []int // by request, from number first on
+	first   int
+	unasked int // the turn of a message that answers nothing; -1: there is none
+	err     error
 }
 
 func (f *framed) part(p *Part, _ []byte) {
@@ -86,14 +84,15 @@ func (f *framed) request(p *Part, span Span) {
 		f.w.turn(f.turns[p.Request-f.first]).Request.To = span.To
 		return
 	}
-	f.pipelined = f.pipelined || p.Piped
 	f.turns = append(f.turns, f.w.begin(Turn{Request: span, Class: p.Class, At: f.at}))
 }
 
 func (f *framed) answer(p *Part, span Span) {
 	if p.Request != Unasked {
-		f.w.turn(f.turns[p.Request-f.first]).answer(span, f.at)
-		if p.Last && (p.Kind == protocol.Milestone || p.Late) {
+		turn := f.w.turn(f.turns[p.Request-f.first])
+		turn.answer(span, f.at)
+		turn.Failed = turn.Failed || p.Failed
+		if p.Last && !p.Done {
 			f.gate.Milestones++
 		}
 		return

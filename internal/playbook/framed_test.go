@@ -103,7 +103,7 @@ func TestFramedSteps(t *testing.T) {
 		{"cut off in an answer", playbooktest.NewClient(1).Open().Data(down, "1\n").Data(up, "+a\n").Data(down, "2\n").Data(up, "+b\n"), []string{
 			`1ms send "1\n" after 0 bytes at 0ms, answers 0, milestones 0`,
 			`3ms send "2\n" after 3 bytes at 2ms, answers 1, milestones 0`,
-			`4ms close "" after 6 bytes at 4ms, answers 1, milestones 0`,
+			`4ms close "" after 6 bytes at 4ms, answers 1, milestones 1`,
 			`turn 1 "1\n" "+a\n"`, `turn 2 "2\n" "+b\n" open`,
 		}},
 	} {

@@ -35,8 +35,6 @@ type Part struct {
 	From    uint64 // offset of the piece in its direction's stream
 	Request int    // number of the request that this is, or that it answers, from 0; Unasked: none
 	Done    bool   // with this piece the request is answered
-	Late    bool   // the request was answered before; it is one whose number of answers is not known
-	Piped   bool   // on the First of a request: an earlier one was not answered yet
 }
 
 // Unasked is the Request of a Part that answers none.
@@ -86,7 +84,6 @@ func (d *Pairing) Offset(of capture.Direction) uint64 { return d.offset[of] }
 func (d *Pairing) request(p *Part) {
 	if p.First {
 		d.settle()
-		p.Piped = len(d.open) > 0
 		d.open = append(d.open, request{number: d.asked, id: p.ID})
 		d.asked++
 	}
@@ -134,7 +131,7 @@ func (d *Pairing) answer(p *Part) {
 		switch {
 		case !r.sent:
 		case r.wanted == protocol.Unknown:
-			p.Done, p.Late = r.got == 1, r.got > 1
+			p.Done = r.got == 1
 			if len(d.open) > 1 {
 				d.remove(i)
 			}

@@ -45,17 +45,23 @@ type Refusal struct {
 
 // Totals are sums over scripts.
 type Totals struct {
-	Start, End  int64 // of the first event, and of the last
-	Steps       uint64
-	Turns       uint64
-	Bytes       [2]uint64
-	Cut         uint64            // scripts that end before their connection
-	Peak        int               // connections that were open at a time
-	Protocols   map[string]uint64 // scripts by protocol
-	Fallbacks   map[string]uint64 // scripts that are raw though another protocol was taken for them, by why
-	Classes     map[string]uint64 // turns with a request by class; at most MaxClasses, and OtherClasses
-	Destination map[string]uint64 // scripts by recorded destination; at most MaxClasses
+	Start, End int64 // of the first event, and of the last
+	Steps      uint64
+	Turns      uint64
+	Bytes      [2]uint64
+	Cut        uint64            // scripts that end before their connection
+	Peak       int               // connections that were open at a time
+	Protocols  map[string]uint64 // scripts by protocol
+	Fallbacks  map[string]uint64 // scripts that are raw though another protocol was taken for them, by why
+	Classes    map[Class]uint64  // turns with a request by class; at most MaxClasses, and OtherClasses
+	// Destinations and Names are scripts by the recorded address of the service and by the name that the client asked for;
+	// at most MaxClasses of each, and OtherClasses.
+	Destinations map[string]uint64
+	Names        map[string]uint64
 }
+
+// Class is what groups turns of a protocol.
+type Class struct{ Protocol, Name string }
 
 // MaxClasses bounds what Totals tells apart.
 const MaxClasses = 1000
@@ -63,10 +69,10 @@ const MaxClasses = 1000
 // OtherClasses are those beyond MaxClasses.
 const OtherClasses = "other"
 
-// count adds to a class.
-func count(classes map[string]uint64, class string, n uint64) {
+// count adds to a class, or to other if there are too many.
+func count[C comparable](classes map[C]uint64, class C, n uint64, other C) {
 	if _, ok := classes[class]; !ok && len(classes) >= MaxClasses {
-		class = OtherClasses
+		class = other
 	}
 	classes[class] += n
 }
@@ -88,15 +94,16 @@ func (p *Playbook) add(w *scriptWriter) error {
 	p.entries = append(p.entries, entry{s.Start, s.End, p.headers.Length, uint32(len(header)), s.ID})
 	p.Totals.add(&s.Info)
 	for class, n := range w.classes {
-		count(p.Totals.Classes, class, n)
+		count(p.Totals.Classes, class, n, Class{class.Protocol, OtherClasses})
 	}
 	return p.spool.append(&p.headers, header)
 }
 
 func (t *Totals) add(s *Info) {
 	if t.Protocols == nil {
-		t.Protocols, t.Fallbacks, t.Destination = map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
-		t.Classes, t.Start, t.End = map[string]uint64{}, s.Start, s.End
+		t.Protocols, t.Fallbacks = map[string]uint64{}, map[string]uint64{}
+		t.Destinations, t.Names = map[string]uint64{}, map[string]uint64{}
+		t.Classes, t.Start, t.End = map[Class]uint64{}, s.Start, s.End
 	}
 	t.Start, t.End = min(t.Start, s.Start), max(t.End, s.End)
 	t.Steps += s.Steps
@@ -109,9 +116,14 @@ func (t *Totals) add(s *Info) {
 	}
 	t.Protocols[s.Protocol]++
 	if s.Fallback != "" {
-		count(t.Fallbacks, s.Fallback, 1)
+		count(t.Fallbacks, s.Fallback, 1, OtherClasses)
 	}
-	count(t.Destination, s.Destination, 1)
+	if s.Destination != "" {
+		count(t.Destinations, s.Destination, 1, OtherClasses)
+	}
+	if s.SNI != "" {
+		count(t.Names, s.SNI, 1, OtherClasses)
+	}
 }
 
 func (p *Playbook) refuse(reason string, id capture.ID) {

@@ -12,6 +12,8 @@ import (
 	"l4dump/internal/capture"
 	. "l4dump/internal/playbook"
 	"l4dump/internal/playbook/playbooktest"
+	"l4dump/internal/protocol"
+	"l4dump/internal/protocol/http1"
 )
 
 // chunk is as long as what a stream keeps in memory.
@@ -86,9 +88,8 @@ func withoutEvent(c *playbooktest.Client, i int) *playbooktest.Client {
 
 func TestRefusals(t *testing.T) {
 	const hello = "\x16\x03\x01\x00\x20\x01hello"
-	windows, repeated := playbooktest.NewClient(1), playbooktest.NewClient(1)
+	windows := playbooktest.NewClient(1)
 	windows.Unit = "bytes"
-	repeated.Next = "http_connection_manager"
 	gap := func() *playbooktest.Client {
 		return withoutEvent(playbooktest.NewClient(1).Open().Data(down, "a").Data(up, "b").Data(down, "c").Close("downstream"), 3)
 	}
@@ -110,7 +111,10 @@ func TestRefusals(t *testing.T) {
 		{"TLS", playbooktest.NewClient(1).Open().Data(down, hello).Close("downstream"), Options{}, "TLS: what was recorded is ciphertext"},
 		{"TLS later", playbooktest.NewClient(1).Open().Data(down, "STARTTLS\r\n").Data(up, "220 ok\r\n").Data(down, hello).Close("downstream"), Options{}, "TLS after a beginning in plain text: what was recorded is ciphertext"},
 		{"open without an answer", playbooktest.NewClient(1).Open().Data(down, "a"), Options{}, "cut off before any turn was complete: still open at the end of the recording"},
-		{"pipelined, perhaps twice", repeated.Open().Data(down, "a").Data(down, "ab").Close("downstream"), Options{}, "pipelined before an HTTP connection manager: bytes of the client may stand more than once"},
+		{"before a connection manager", before("GET / HTTP/1.1\r\nhost: a\r\n\r\n").Close("downstream"), Options{}, ""},
+		{"before a connection manager, no HTTP/1", before("a").Close("downstream"), Options{}, ""},
+		{"before a connection manager, malformed", before("GET / HTTP/1.1\r\nhost a\r\n\r\n").Close("downstream"), Options{}, "before an HTTP connection manager: bytes of the client may stand more than once"},
+		{"HTTP/2", playbooktest.NewClient(1).Open().Data(down, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").Close("downstream"), Options{}, "HTTP/2: its bytes are valid only in the connection in which they were sent"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			book := compile(t, row.options, row.client.Events)
@@ -124,6 +128,32 @@ func TestRefusals(t *testing.T) {
 			require.Zero(t, book.Len())
 		})
 	}
+}
+
+// before makes a connection before an HTTP connection manager.
+func before(request string) *playbooktest.Client {
+	c := playbooktest.NewClient(1)
+	c.Next = capture.NextRepeats
+	return c.Open().Data(down, request)
+}
+
+// http is HTTP/1 without a word on what is in a message.
+type http struct{ http1.Protocol }
+
+func (http) Fields(capture.Direction, string, []byte) (*protocol.Message, error) { return nil, nil }
+
+// TestRepetition has pipelined requests that a connection manager left unread: each is sent once.
+func TestRepetition(t *testing.T) {
+	const a, b, answer = "GET /a HTTP/1.1\r\nhost: x\r\n\r\n", "GET /b HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"
+	log := before(a+b).Data(up, answer).Data(down, b+a).Data(up, answer).Data(down, a).Data(up, answer).Close("downstream")
+	book := compile(t, Options{Detector: &protocol.Detector{Protocols: []protocol.Protocol{http{}}}}, log.Events)
+	require.Empty(t, book.Refused)
+	s, err := book.Script(0)
+	require.NoError(t, err)
+	sent, err := s.ReadSpans(nil, down, Span{0, s.Bytes[down]})
+	require.NoError(t, err)
+	require.Equal(t, a+b+a, string(sent))
+	require.Equal(t, map[Class]uint64{{"http1", "GET /a"}: 2, {"http1", "GET /b"}: 1}, book.Totals.Classes)
 }
 
 func dropped() *playbooktest.Client {

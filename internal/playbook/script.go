@@ -41,7 +41,7 @@ type Gate struct {
 	Bytes uint64 // of the server's stream
 	End   bool   // the end of the server's stream
 	// Answers is how many turns were answered, in the order of Script.Order. Milestones is what has come since of
-	// messages that are no whole answer, as 100 Continue.
+	// messages that complete no turn, as 100 Continue, or an answer to a request of which not all was sent.
 	Answers    uint64
 	Milestones uint64
 	At         int64 // when the last of it passed; the connection's begin if there is nothing
@@ -57,6 +57,7 @@ type Turn struct {
 	Done    int64  // when the last byte of the answer passed; 0 if there is none
 	Writes  uint64 // how many times the client sent, if the protocol is not known
 	Gap     int64  // the longest time between two parts of the answer, in nanoseconds
+	Failed  bool   // an answer reports an error, if the protocol tells
 	Open    bool   // the recording ends here: the answer may have continued
 }
 

@@ -1,6 +1,9 @@
 package playbook
 
-import "l4dump/internal/capture"
+import (
+	"l4dump/internal/capture"
+	"l4dump/internal/protocol/guess"
+)
 
 // script is a Script as it is stored.
 type script struct {
@@ -9,7 +12,7 @@ type script struct {
 	StoredSteps stream
 	StoredTurns stream
 	StoredOrder stream
-	repeats     bool
+	guessed     guess.Protocol
 }
 
 // scriptWriter stores the steps and turns of a script.
@@ -18,22 +21,19 @@ type scriptWriter struct {
 	spool  *spool
 	buf    []byte
 
-	pending   *Step // the last step, which more bytes may still join
-	turns     []*Turn
-	classes   map[string]uint64
-	stored    int  // turns before turns[0]
-	pipelined bool // the client may have sent a request before the one before was answered
+	pending  *Step // the last step, which more bytes may still join
+	turns    []*Turn
+	protocol string
+	classes  map[Class]uint64
+	stored   int // turns before turns[0]
 }
 
 // send adds bytes that the client sent. Those of one read have one time, and are one step; joined says that they are not
 // the first of it.
 func (w *scriptWriter) send(span Span, at int64, gate Gate) (joined bool, err error) {
-	if p := w.pending; p != nil && p.Kind == Send && p.Gate == gate {
-		if p.At == at {
-			p.Span.To = span.To
-			return true, nil
-		}
-		w.pipelined = true
+	if p := w.pending; p != nil && p.Kind == Send && p.Gate == gate && p.At == at {
+		p.Span.To = span.To
+		return true, nil
 	}
 	return false, w.step(Step{Kind: Send, Span: span, At: at, Gate: gate})
 }
@@ -77,8 +77,8 @@ func (w *scriptWriter) turn(index int) *Turn { return w.turns[index-w.stored] }
 func (w *scriptWriter) storeTurns(index int) error {
 	for ; w.stored < index; w.stored++ {
 		w.script.Turns++
-		if class := w.turns[0].Class; class != "" {
-			count(w.classes, class, 1)
+		if name := w.turns[0].Class; name != "" {
+			count(w.classes, Class{w.protocol, name}, 1, Class{w.protocol, OtherClasses})
 		}
 		w.buf = appendTurn(w.buf[:0], w.turns[0])
 		w.turns = w.turns[1:]
@@ -109,7 +109,7 @@ func (w *scriptWriter) again() *scriptWriter {
 		*of = stream{}
 	}
 	s.Steps, s.Turns = 0, 0
-	return &scriptWriter{script: s, spool: w.spool, classes: map[string]uint64{}}
+	return &scriptWriter{script: s, spool: w.spool, classes: map[Class]uint64{}}
 }
 
 // finish stores what is left.

@@ -32,7 +32,7 @@ func TestMemory(t *testing.T) {
 func TestClassesAreBounded(t *testing.T) {
 	classes := map[string]uint64{}
 	for i := range MaxClasses + 5 {
-		count(classes, fmt.Sprint(i), 2)
+		count(classes, fmt.Sprint(i), 2, OtherClasses)
 	}
 	require.Len(t, classes, MaxClasses+1)
 	require.Equal(t, uint64(10), classes[OtherClasses])

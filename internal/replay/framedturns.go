@@ -92,7 +92,7 @@ func (t *framedTurns) receive(bytes []byte, ended bool, at time.Time) error {
 		}
 		t.book.receive(turn, bytes, at)
 		turn.Failed = turn.Failed || p.Failed
-		if p.Last && (p.Kind == protocol.Milestone || p.Late) {
+		if p.Last && !p.Done {
 			t.milestones++
 		}
 		t.after(p)
