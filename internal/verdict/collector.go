@@ -1,0 +1,62 @@
+// Package verdict compares what a target answered with what was recorded, or with what a baseline answered at the same
+// time, and says whether it is the same. Its numbers add up: each turn of each script that was played is in exactly one
+// of them.
+package verdict
+
+import (
+	"sync/atomic"
+
+	"l4dump/internal/protocol"
+	"l4dump/internal/replay"
+	"l4dump/internal/verdict/noise"
+)
+
+// Options are how answers are compared.
+type Options struct {
+	// Baseline says that target 0 is what target 1 is compared with. Without it target 0 is compared with the recording.
+	Baseline bool
+	// Protocol returns a protocol by name; nil for one that has no messages.
+	Protocol func(name string) protocol.Protocol
+	Noise    *noise.Set
+	// Learner, if there is one, learns noise of every second connection: target 0 and 1 are then the same service, and
+	// the other connections show whether what was learned is enough.
+	Learner *noise.Learner
+}
+
+// Collector is a replay.Observer that compares.
+type Collector struct {
+	options Options
+	tally   *tally
+	ends    ends
+}
+
+// NewCollector returns a Collector.
+func NewCollector(options Options) *Collector {
+	return &Collector{options: options, tally: newTally()}
+}
+
+// ends counts how connections to the compared target ended.
+type ends struct {
+	connections atomic.Uint64
+	played      atomic.Uint64 // whose script was done
+	failed      [8]atomic.Uint64
+	gates       [4]atomic.Uint64 // by replay.Release
+	raw         atomic.Uint64    // whose answers were not the protocol's any more
+	faults      atomic.Uint64    // turns that could not be read from the playbook
+}
+
+// Begin implements replay.Observer.
+func (c *Collector) Begin(of *replay.Connection) replay.Transcript {
+	return &conversation{
+		collector: c, of: of, protocol: c.options.Protocol(of.Script.Protocol),
+		waiting: map[int]*replay.Turn{}, found: map[findingKey]bool{},
+	}
+}
+
+// target is the number of the target that is judged.
+func (c *Collector) target() int {
+	if c.options.Baseline {
+		return 1
+	}
+	return 0
+}
