@@ -24,8 +24,8 @@ func (c *Cutter) Cut(d capture.Direction, chunk []byte, ended bool, emit func(Pi
 		return c.err
 	}
 	c.ended[d] = ended
-	buf := chunk
-	if len(c.rest[d]) > 0 {
+	buf, joined := chunk, len(c.rest[d]) > 0
+	if joined {
 		c.rest[d] = append(c.rest[d], chunk...)
 		buf = c.rest[d]
 	}
@@ -41,7 +41,9 @@ func (c *Cutter) Cut(d capture.Direction, chunk []byte, ended bool, emit func(Pi
 		c.rest[d] = nil
 		return c.err
 	}
-	c.rest[d] = append(c.rest[d][:0], buf...)
+	if !joined || len(buf) < len(c.rest[d]) { // else nothing was taken, and the rest is in its place
+		c.rest[d] = append(c.rest[d][:0], buf...)
+	}
 	return c.err
 }
 

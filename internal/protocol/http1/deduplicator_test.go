@@ -23,7 +23,7 @@ func TestDeduplicator(t *testing.T) {
 		get("/upload") + post + post + get("/a.html"),
 		get("/a.html") + get("/a.html"),
 	}
-	for i, c := range framertest.Recording(t, "testdata/repeats.log")[:len(want)] {
+	for i, c := range framertest.Recording(t, "testdata/repeats.log.gz")[:len(want)] {
 		u := NewDeduplicator()
 		var got bytes.Buffer
 		for _, chunk := range c.Chunks {
