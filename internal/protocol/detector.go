@@ -10,7 +10,8 @@ import (
 // error; until then it is a guess.
 type Detector struct {
 	Protocols []Protocol          // to choose from, those that are more certain of themselves first
-	Ports     map[uint16]Protocol // set by the user: no guess
+	Only      Protocol            // if it is not nil, that of all connections to other ports than those in Ports
+	Ports     map[uint16]Protocol // no guess either; nil: a guess although there is Only
 }
 
 // Detect returns the protocol of a connection, by the port that the client connected to and the first bytes of each
@@ -20,7 +21,11 @@ type Detector struct {
 // A protocol is chosen that the bytes of one direction prove and those of the other allow. If none is, the port decides
 // among those that the bytes allow; then it is Raw.
 func (d *Detector) Detect(port uint16, first [2][]byte, ended bool) (Protocol, bool) {
-	if p := d.Ports[port]; p != nil {
+	p, said := d.Ports[port]
+	if !said {
+		p = d.Only
+	}
+	if p != nil {
 		return p, true
 	}
 	var usual Protocol

@@ -69,3 +69,29 @@ func TestDetect(t *testing.T) {
 		})
 	}
 }
+
+// TestDetectSaid has the user's word count, for a port and for all others.
+func TestDetectSaid(t *testing.T) {
+	sure := magic{name: "sure", word: "sure", port: 1, sure: protocol.Yes}
+	d := protocol.Detector{
+		Protocols: []protocol.Protocol{sure}, Only: protocol.Raw,
+		Ports: map[uint16]protocol.Protocol{8: sure, 9: nil},
+	}
+	for _, row := range []struct {
+		name string
+		port uint16
+		down string
+		want string
+	}{
+		{"all", 1, "sure", "raw"},
+		{"a port", 8, "x", "sure"},
+		{"a port that is guessed", 9, "sure", "sure"},
+		{"a port that is guessed, other bytes", 9, "x", "raw"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p, ok := d.Detect(row.port, [2][]byte{[]byte(row.down)}, false)
+			require.True(t, ok)
+			require.Equal(t, row.want, p.Name())
+		})
+	}
+}
