@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"l4dump/internal/capture"
 	"l4dump/internal/capture/dumplog"
+	"l4dump/internal/capture/envoytap"
 	"l4dump/internal/capture/pcapng"
 )
 
@@ -58,7 +60,8 @@ are made up around what was recorded, and what TCP cannot show in comments.
 It finds them in whatever a log has been through: the files of Kubernetes (CRI) and Docker, whose
 long lines it joins; JSON of any nesting; the exports of collectors and log stores, newest first
 too; files compressed by gzip, zstd, xz or bzip2; UTF-16; colors. It also reads packet captures
-(pcapng, pcap), its own and those of tcpdump and Wireshark. Several FILEs are read as one;
+(pcapng, pcap), its own and those of tcpdump and Wireshark, and what Envoy's tap has written of
+sockets, in each of its formats. Several FILEs are read as one, and a folder as the files in it;
 without one, or with "-", standard input is read. If there is no record, it says what the input
 looks like.
 
@@ -136,6 +139,12 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 // decode reads the inputs called names and writes what filter selects.
 func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names []string) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if !flags.follow {
+		var err error
+		if names, err = expandFolders(names); err != nil {
+			return err
+		}
+	}
 	total, err := regularBytes(names)
 	if err != nil {
 		return err
@@ -177,7 +186,43 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 }
 
 // forms are what decode reads besides logs.
-var forms = []dumplog.Form{{Name: "a packet capture", Magics: pcapng.Magics, Read: pcapng.Read}}
+var forms = []dumplog.Form{
+	{Name: "a packet capture", Magics: pcapng.Magics, Read: pcapng.Read},
+	{Name: "an Envoy tap", Begins: envoytap.Begins, Read: envoytap.Read},
+}
+
+// expandFolders returns names with the files in a folder, and in those in it, in the place of the folder.
+func expandFolders(names []string) ([]string, error) {
+	var files []string
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if name == stdinName || err == nil && !info.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		before := len(files)
+		err = filepath.WalkDir(name, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			// A link is read if it leads to a file, as in Kubernetes' folders of logs.
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				files = append(files, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == before {
+			return nil, fmt.Errorf("read %s: want files in the folder, there is none", name)
+		}
+	}
+	return files, nil
+}
 
 // regularBytes returns the size of all inputs, or 0 if one of them is not a regular file.
 func regularBytes(names []string) (int64, error) {
@@ -193,7 +238,7 @@ func regularBytes(names []string) (int64, error) {
 			return 0, err
 		}
 		if info.IsDir() {
-			return 0, fmt.Errorf("read %s: want a file, it is a directory", name)
+			return 0, fmt.Errorf("read %s: --follow wants a file, it is a folder", name)
 		}
 		regular = regular && info.Mode().IsRegular()
 		total += info.Size()

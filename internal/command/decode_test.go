@@ -99,6 +99,11 @@ func TestDecode(t *testing.T) {
 	write("0.log", lines[2][100:]+lines[3])
 	write("0.log.20261123-012345", lines[0]+lines[1]+lines[2][:100])
 	write("layotto.log", "["+dumpWindow+"][8080]68 69\n")
+	require.NoError(t, os.MkdirAll("logs/pod/container", 0o700))
+	require.NoError(t, os.Mkdir("empty", 0o700))
+	write("logs/pod/container/1.log", lines[2]+lines[3])
+	write("linked", lines[0]+lines[1])
+	require.NoError(t, os.Symlink("../linked", "logs/0.log"))
 	require.NoError(t, os.Mkdir("used", 0o700))
 	write("used/file", "")
 
@@ -235,7 +240,9 @@ func TestDecode(t *testing.T) {
 		{"pcapng, no such directory", "", []string{"--format", "pcapng", "--out", "no/dump.pcapng", "whole.log"}, 1, "", "l4dump: open no/dump.pcapng: no such file or directory\n"},
 		{"missing file", "", []string{"whole.log", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
 		{"missing file, followed", "", []string{"-f", "missing.log"}, 1, "", "l4dump: stat missing.log: no such file or directory\n"},
-		{"directory", "", []string{"used"}, 1, "", "l4dump: read used: want a file, it is a directory\n"},
+		{"folder", "", []string{"logs"}, 0, dumpText, dumpSummary},
+		{"folder without a file", "", []string{"whole.log", "empty"}, 1, "", "l4dump: read empty: want files in the folder, there is none\n"},
+		{"follow a folder", "", []string{"--follow", "logs"}, 1, "", "l4dump: read logs: --follow wants a file, it is a folder\n"},
 		{"unknown flag", "", []string{"--nope"}, 2, "", "l4dump: unknown flag: --nope\n" + hint},
 		{"raw without a directory", "", []string{"--format", "raw"}, 2, "", "l4dump: --format raw needs --out DIR\n" + hint},
 		{"directory without raw", "", []string{"--out", "raw"}, 2, "", "l4dump: --out belongs to --format raw or pcapng\n" + hint},

@@ -14,10 +14,16 @@ import (
 type Form struct {
 	Name   string   // with its article, as "a packet capture"
 	Magics []string // the first bytes that an input in this form may have, after decompression
+	// Begins reports whether an input begins in this form, if it has no magic; nil means that none does. more says that
+	// further bytes may tell, and is false once there are formHeadBytes.
+	Begins func(head []byte) (is, more bool)
 	// Read gives the events in r to the assembler, as capture.Source does; name stands for the input in places. It
 	// returns the errors of r, which are not its own, and whether there was an event.
 	Read func(ctx context.Context, r io.Reader, name string, a *capture.Assembler) (found bool, err error)
 }
+
+// formHeadBytes tell each form.
+const formHeadBytes = 4 << 10
 
 // formOf returns the form of an input that begins with head, or nil. more says that further bytes may tell.
 func (s *Source) formOf(head []byte) (form *Form, more bool) {
@@ -27,6 +33,13 @@ func (s *Source) formOf(head []byte) (form *Form, more bool) {
 				return &s.options.Forms[i], false
 			}
 			more = more || strings.HasPrefix(magic, string(head))
+		}
+		if begins := s.options.Forms[i].Begins; begins != nil {
+			is, undecided := begins(head)
+			if is {
+				return &s.options.Forms[i], false
+			}
+			more = more || undecided
 		}
 	}
 	return nil, more

@@ -186,8 +186,7 @@ func (s *Source) file(ctx context.Context, file io.ReaderAt, size int64, name st
 
 // isNewestFirst reports whether a file is log text that stands newest first.
 func (s *Source) isNewestFirst(ctx context.Context, whole func() io.Reader) (bool, error) {
-	const most = 64
-	head, _ := io.ReadAll(io.LimitReader(NewReader(whole()), most)) // what cannot be read is found again
+	head, _ := io.ReadAll(io.LimitReader(NewReader(whole()), formHeadBytes)) // what cannot be read is found again
 	if form, _ := s.formOf(head); form != nil {
 		return false, nil
 	}
