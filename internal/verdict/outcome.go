@@ -67,7 +67,7 @@ func (r *Results) Judge(limits Limits, faults []string) Judgment {
 	switch {
 	case r.Turns.Different > 0 || len(r.Findings) > 0:
 		j.Outcome = Changed
-		say("%d of %d turns differ, in %d findings", r.Turns.Different, r.Turns.Selected, len(r.Findings))
+		say("%d of %d turns differ; differences of one kind and place: %d", r.Turns.Different, r.Turns.Selected, len(r.Findings))
 	case r.Connections > 0 && r.Unreached == r.Connections:
 		j.Outcome = Failed
 		say("the target could not be reached")

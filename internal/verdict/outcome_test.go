@@ -35,10 +35,10 @@ func TestJudge(t *testing.T) {
 		{"a difference, though too little was compared", good(func(r *Results) {
 			r.Turns = Counts{Selected: 1000, Equal: 9, Different: 1, NotReplayed: 990}
 			r.Findings = make([]Finding, 1)
-		}), nil, Judgment{Changed, []string{"1 of 1000 turns differ, in 1 findings", "10 of 1000 turns were compared, want 95 %"}}},
+		}), nil, Judgment{Changed, []string{"1 of 1000 turns differ; differences of one kind and place: 1", "10 of 1000 turns were compared, want 95 %"}}},
 		{
 			"a connection that ends otherwise", good(func(r *Results) { r.Findings = make([]Finding, 1) }), nil,
-			Judgment{Changed, []string{"0 of 1000 turns differ, in 1 findings"}},
+			Judgment{Changed, []string{"0 of 1000 turns differ; differences of one kind and place: 1"}},
 		},
 		{
 			"no target", &Results{Connections: 3, Unreached: 3, Turns: Counts{Selected: 9, NotReplayed: 9}}, nil,

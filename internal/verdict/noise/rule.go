@@ -9,16 +9,16 @@ import (
 
 // Rule says which differences mean nothing. What is empty holds for all.
 type Rule struct {
-	Protocol string `yaml:"protocol,omitempty"`
-	Class    string `yaml:"class,omitempty"` // as in a report; one that ends with "*" is a prefix
-	Path     string `yaml:"path"`            // as in a report; one that ends with "*" is a prefix
+	Protocol string `yaml:"protocol,omitempty" json:"protocol,omitempty"`
+	Class    string `yaml:"class,omitempty" json:"class,omitempty"` // as in a report; one that ends with "*" is a prefix
+	Path     string `yaml:"path" json:"path"`                       // as in a report; one that ends with "*" is a prefix
 	// Kinds that it takes, of value, length, order, type, added, removed, text. Empty: value and length.
-	Kinds []string `yaml:"kinds,omitempty"`
+	Kinds []string `yaml:"kinds,omitempty" json:"kinds,omitempty"`
 	// Form that B's value must have. Empty: any.
-	Form string `yaml:"form,omitempty"`
+	Form string `yaml:"form,omitempty" json:"form,omitempty"`
 	// Length of B's value in bytes, at least and at most. Empty: any but nothing at all.
-	Length []int  `yaml:"length,omitempty,flow"`
-	Reason string `yaml:"reason"`
+	Length []int  `yaml:"length,omitempty,flow" json:"length,omitempty"`
+	Reason string `yaml:"reason" json:"reason"`
 }
 
 // ruleKinds are the kinds that a rule may take, by their word in a noise file.

@@ -56,6 +56,9 @@ func formsOf(s string) formSet {
 	return set
 }
 
+// FormOf returns the most special form of s.
+func FormOf(s string) Form { return formsOf(s).special() }
+
 // special returns the most special form of the set.
 func (s formSet) special() Form { return Form(bits.TrailingZeros16(uint16(s))) }
 

@@ -1,0 +1,237 @@
+// Package report writes what a replay found: for a person, as JSON, as JUnit for a build server, and as one HTML page.
+package report
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"l4dump/internal/playbook"
+	"l4dump/internal/verdict"
+	"l4dump/internal/verdict/difference"
+	"l4dump/internal/verdict/noise"
+)
+
+// Version is that of the report's form.
+const Version = 1
+
+// Report is what a replay found. All its lists are sorted, and none is nil.
+type Report struct {
+	Version     int             `json:"version"`
+	Outcome     verdict.Outcome `json:"outcome"`
+	ExitCode    int             `json:"exit_code"`
+	Reasons     []string        `json:"reasons"`
+	Sources     []string        `json:"sources"`
+	Target      string          `json:"target"`
+	Baseline    string          `json:"baseline,omitempty"` // empty: the recording
+	Seconds     float64         `json:"seconds"`
+	Connections Connections     `json:"connections"`
+	Turns       verdict.Counts  `json:"turns"`
+	Forced      uint64          `json:"forced_gates"`
+	Findings    []Finding       `json:"findings"`
+	Classes     []verdict.Class `json:"classes"`
+	Latencies   []Latency       `json:"latencies"`
+	Noise       []Noise         `json:"noise"`
+}
+
+// Connections are numbers of connections: recorded = selected + refused, and selected = played + ended otherwise.
+type Connections struct {
+	Recorded uint64            `json:"recorded"`
+	Selected uint64            `json:"selected"`
+	Played   uint64            `json:"played"`
+	Refused  []Refused         `json:"refused"`
+	Ended    map[string]uint64 `json:"ended"` // by how
+}
+
+// Refused is why connections were not played.
+type Refused struct {
+	Reason      string `json:"reason"`
+	Connections uint64 `json:"connections"`
+}
+
+// Finding is a kind of difference at one place of a class.
+type Finding struct {
+	Protocol    string          `json:"protocol"`
+	Class       string          `json:"class"`
+	Kind        difference.Kind `json:"kind"`
+	Path        string          `json:"path"`
+	Turns       uint64          `json:"turns"`
+	OfTurns     uint64          `json:"of_turns"`
+	Connections uint64          `json:"connections"`
+	Examples    []Example       `json:"examples"`
+}
+
+// Example is one turn with the difference.
+type Example struct {
+	Connection string `json:"connection"`
+	Turn       int    `json:"turn"` // from 0
+	At         string `json:"at"`   // the exact place
+	Expected   *Value `json:"expected"`
+	Came       *Value `json:"came"`
+	Offset     int    `json:"offset"` // of the first byte that differs, in the value
+	Again      string `json:"again"`  // the command that plays it again
+}
+
+// Value is a value in a report: what it is like, and a hash that is the same for the same values of one run. Text is the
+// value itself, if values may be shown.
+type Value struct {
+	Form  string  `json:"form"`
+	Bytes int     `json:"bytes"`
+	Hash  string  `json:"hash"`
+	Text  *string `json:"text,omitempty"` // from From on
+	From  int     `json:"from,omitempty"`
+}
+
+// Latency is a verdict.Latency in milliseconds; a quantile of 0 is not known.
+type Latency struct {
+	Protocol string     `json:"protocol"`
+	Class    string     `json:"class"`
+	Turns    [2]uint64  `json:"turns"` // of the baseline and of the target, as all pairs here
+	P50      [2]float64 `json:"p50_ms"`
+	P90      [2]float64 `json:"p90_ms"`
+	P99      [2]float64 `json:"p99_ms"`
+	Shift    float64    `json:"shift_ms"`
+	Least    float64    `json:"shift_at_least_ms"`
+	Slower   bool       `json:"slower"`
+}
+
+// Noise is a rule and how many differences it took.
+type Noise struct {
+	noise.Rule
+	Taken uint64 `json:"taken"`
+}
+
+// Input is what a Report is made of.
+type Input struct {
+	Sources    []string
+	Target     string
+	Baseline   string
+	Elapsed    time.Duration
+	Playbook   *playbook.Playbook
+	Results    *verdict.Results
+	Judgment   verdict.Judgment
+	Limits     verdict.Limits
+	Noise      *noise.Set // nil: none
+	ShowValues bool
+	// Again returns the command that plays one connection again.
+	Again func(connection string) string
+}
+
+// New returns the report of a run.
+func New(in Input) *Report {
+	r := &Report{
+		Version: Version, Outcome: in.Judgment.Outcome, ExitCode: in.Judgment.Outcome.Code(),
+		Reasons: list(in.Judgment.Reasons), Sources: list(in.Sources), Target: in.Target, Baseline: in.Baseline,
+		Seconds: in.Elapsed.Seconds(), Turns: in.Results.Turns, Forced: in.Results.Forced, Classes: list(in.Results.Classes),
+		Findings: []Finding{}, Latencies: []Latency{}, Noise: []Noise{},
+	}
+	r.Connections = Connections{
+		Recorded: in.Playbook.Recorded, Selected: in.Results.Connections, Played: in.Results.Played,
+		Refused: []Refused{}, Ended: in.Results.Hows,
+	}
+	for _, refusal := range in.Playbook.Refused {
+		r.Connections.Refused = append(r.Connections.Refused, Refused{refusal.Reason, refusal.Connections})
+	}
+	hide := newHider(in.ShowValues)
+	for i := range in.Results.Findings {
+		r.Findings = append(r.Findings, finding(&in.Results.Findings[i], in.Results.Classes, hide, in.Again))
+	}
+	for i := range in.Results.Latencies {
+		r.Latencies = append(r.Latencies, latency(&in.Results.Latencies[i], in.Limits))
+	}
+	if in.Noise != nil {
+		for _, use := range in.Noise.Uses() {
+			r.Noise = append(r.Noise, Noise{use.Rule, use.Count})
+		}
+	}
+	return r
+}
+
+// list is s, or an empty list for nil: JSON has no other word for it.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again func(string) string) Finding {
+	f := Finding{
+		Protocol: of.Protocol, Class: of.Class, Kind: of.Kind, Path: of.Path, Turns: of.Turns,
+		Connections: of.Connections, Examples: []Example{},
+	}
+	for i := range classes {
+		if classes[i].Protocol == of.Protocol && classes[i].Class == of.Class {
+			f.OfTurns = classes[i].Selected
+		}
+	}
+	for i := range of.Examples {
+		e := &of.Examples[i]
+		example := Example{Connection: e.Connection.String(), Turn: e.Turn, At: e.At, Offset: e.Offset}
+		if again != nil {
+			example.Again = again(example.Connection)
+		}
+		if e.HasA {
+			example.Expected = hide.value(e.A, e.LengthA, e.From)
+		}
+		if e.HasB {
+			example.Came = hide.value(e.B, e.LengthB, e.From)
+		}
+		f.Examples = append(f.Examples, example)
+	}
+	return f
+}
+
+func latency(of *verdict.Latency, limits verdict.Limits) Latency {
+	ms := func(d [2]time.Duration) [2]float64 { return [2]float64{milliseconds(d[0]), milliseconds(d[1])} }
+	return Latency{
+		Protocol: of.Protocol, Class: of.Class, Turns: of.N, P50: ms(of.P50), P90: ms(of.P90), P99: ms(of.P99),
+		Shift: milliseconds(of.Shift), Least: milliseconds(of.Least), Slower: of.Slower(limits.Margin, limits.Shift),
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// hider tells what values are like without telling them: recordings are secrets, and reports are shown around.
+type hider struct {
+	show bool
+	key  [32]byte // of this run
+}
+
+func newHider(show bool) *hider {
+	h := &hider{show: show}
+	_, _ = rand.Read(h.key[:]) // it never fails
+	return h
+}
+
+// value describes a part of a value of the given length that begins at from.
+func (h *hider) value(part string, length, from int) *Value {
+	v := &Value{Form: noise.Text.String(), Bytes: length, Hash: h.hash(part)}
+	if from == 0 && len(part) >= length {
+		v.Form = noise.FormOf(part).String()
+	}
+	if h.show {
+		v.Text, v.From = &part, from
+	}
+	return v
+}
+
+func (h *hider) hash(s string) string {
+	mac := hmac.New(sha256.New, h.key[:])
+	_, _ = mac.Write([]byte(s)) // it never fails
+	return hex.EncodeToString(mac.Sum(nil)[:4])
+}
+
+// String describes the value in a few words.
+func (v *Value) String() string {
+	if v == nil {
+		return "nothing"
+	}
+	if v.Text != nil {
+		return quote(*v.Text)
+	}
+	return fmt.Sprintf("%s, %d bytes #%s", v.Form, v.Bytes, v.Hash)
+}

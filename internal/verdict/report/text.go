@@ -1,0 +1,157 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"l4dump/internal/verdict"
+)
+
+// maxQuoted is how much of a value a line shows, in bytes.
+const maxQuoted = 60
+
+// quote is the beginning of a value on one line, with whatever a terminal would act on escaped.
+func quote(s string) string {
+	if len(s) > maxQuoted {
+		return strconv.QuoteToASCII(s[:maxQuoted]) + "…"
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// Text writes the report for a person. color is for terminals.
+func (r *Report) Text(to io.Writer, color bool) error {
+	var b strings.Builder
+	p := paint(color)
+	against := "the recording"
+	if r.Baseline != "" {
+		against = r.Baseline
+	}
+	fmt.Fprintf(&b, "%s against %s, %.1f s\n\n", r.Target, against, r.Seconds)
+	b.WriteString(r.numbers())
+	for i := range r.Findings {
+		r.Findings[i].text(&b, p)
+	}
+	for i := range r.Latencies {
+		r.Latencies[i].text(&b, p)
+	}
+	r.noise(&b)
+	b.WriteByte('\n')
+	fmt.Fprintf(&b, "verdict  %s (exit %d)\n", p.outcome(r.Outcome), r.ExitCode)
+	for _, reason := range r.Reasons {
+		fmt.Fprintf(&b, "         %s\n", reason)
+	}
+	_, err := io.WriteString(to, b.String())
+	return err
+}
+
+// numbers are the lines of numbers that add up.
+func (r *Report) numbers() string {
+	var b strings.Builder
+	lines := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	c, t := r.Connections, r.Turns
+	refused := uint64(0)
+	var why []string
+	for _, each := range c.Refused {
+		refused += each.Connections
+		why = append(why, fmt.Sprintf("%d: %s", each.Connections, each.Reason))
+	}
+	fmt.Fprintf(lines, "connections\trecorded %d, played %d of %d", c.Recorded, c.Played, c.Selected)
+	if refused > 0 {
+		fmt.Fprintf(lines, ", refused %d (%s)", refused, strings.Join(why, "; "))
+	}
+	fmt.Fprintf(lines, "\nturns\t%d = equal %d + masked %d + different %d + dependent %d + not compared %d + not replayed %d\n",
+		t.Selected, t.Equal, t.Masked, t.Different, t.Dependent, t.NotCompared, t.NotReplayed)
+	fmt.Fprintf(lines, "gates\tforced %d\n", r.Forced)
+	_ = lines.Flush() // to memory
+	return b.String()
+}
+
+func (f *Finding) text(b *strings.Builder, p painter) {
+	class := f.Class
+	if class == "" {
+		class = f.Protocol
+	}
+	fmt.Fprintf(b, "\n%s  %s: %s\n", p.bad("CHANGED"), class, f.what())
+	fmt.Fprintf(b, "         in %d of %s of %s\n", f.Turns, count(f.OfTurns, "turn"), count(f.Connections, "connection"))
+	for i := range f.Examples {
+		e := &f.Examples[i]
+		fmt.Fprintf(b, "         %s turn %d", e.Connection, e.Turn)
+		if e.At != "" {
+			fmt.Fprintf(b, ", %s", e.At)
+		}
+		if e.Expected != nil || e.Came != nil {
+			fmt.Fprintf(b, ": expected %v, came %v", e.Expected, e.Came)
+		}
+		b.WriteByte('\n')
+	}
+	if len(f.Examples) > 0 && f.Examples[0].Again != "" {
+		fmt.Fprintf(b, "         again: %s\n", f.Examples[0].Again)
+	}
+}
+
+// what names the difference: "header:server, removed field".
+func (f *Finding) what() string {
+	if f.Path == "" {
+		return f.Kind.String()
+	}
+	return f.Path + ", " + f.Kind.String()
+}
+
+// count is a number and what it counts, in the plural if it is not one.
+func count(n uint64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.FormatUint(n, 10) + " " + what
+}
+
+func (l *Latency) text(b *strings.Builder, p painter) {
+	if !l.Slower {
+		return
+	}
+	fmt.Fprintf(b, "\n%s   %s: p50 %g → %g ms\n         %+g ms in the middle, %+g ms at least, in %s\n",
+		p.bad("SLOWER"), l.Class, l.P50[0], l.P50[1], l.Shift, l.Least, count(l.Turns[1], "turn"))
+}
+
+func (r *Report) noise(b *strings.Builder) {
+	unused := 0
+	for i := range r.Noise {
+		n := &r.Noise[i]
+		if n.Taken == 0 {
+			unused++
+			continue
+		}
+		fmt.Fprintf(b, "\nnoise    %s in %s: %s", strings.TrimSpace(n.Class+" "+n.Path), count(n.Taken, "value"), n.Reason)
+	}
+	if unused < len(r.Noise) {
+		b.WriteByte('\n')
+	}
+}
+
+// painter colors words.
+type painter struct{ on bool }
+
+func paint(on bool) painter { return painter{on} }
+
+func (p painter) color(code, s string) string {
+	if !p.on {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p painter) bad(s string) string { return p.color("31;1", s) }
+
+func (p painter) outcome(o verdict.Outcome) string {
+	switch o {
+	case verdict.Same:
+		return p.color("32;1", o.String())
+	case verdict.Inconclusive:
+		return p.color("33;1", o.String())
+	default:
+		return p.bad(o.String())
+	}
+}
