@@ -76,12 +76,7 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	last := v.newest[p.name]
 	v.newest[p.name] = p
 	v.plugins[p] = true
-	p.shared = strategy.Shared{
-		SpentUntil:  v.spentUntil,
-		Live:        newSharedNumber("l4dump/connections/" + p.name),
-		Window:      newSharedNumber("l4dump/window_connections/" + p.name),
-		WindowBytes: newSharedNumber("l4dump/window_bytes/" + p.name),
-	}
+	p.shared = v.shared(p.name)
 	if last != nil {
 		last.replacedAt, last.successor = v.Now(), p
 	}
@@ -208,6 +203,7 @@ func (p *plugin) OnTick() {
 	now := p.vm.Now()
 	p.refresh()
 	p.vm.admission.Expire(p.vm.spentUntil, now)
+	p.shared.Live.Renew(now)
 	if p.sidecar != nil && p.replacedAt == 0 {
 		p.sayStopped(now)
 		p.sidecar.poll(p.vm, &p.config.Sidecar, now)

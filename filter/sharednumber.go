@@ -14,6 +14,20 @@ func newSharedNumber(key string) *sharedNumber {
 	return &sharedNumber{key: key}
 }
 
+// sharedBytes is a value in shared data. Its methods are allocation-free.
+type sharedBytes struct{ key string }
+
+// Load implements strategy.SharedBytes.
+func (s *sharedBytes) Load() (value []byte, version uint32) {
+	value, version, _ = abi.SharedData(s.key)
+	return value, version
+}
+
+// Store implements strategy.SharedBytes.
+func (s *sharedBytes) Store(value []byte, version uint32) bool {
+	return abi.SetSharedData(s.key, value, version) == nil
+}
+
 // seed gives key a value if it has none. Without a value there is no version, and a proxy lets everyone succeed who
 // stores without one: of two VMs that come at once neither would learn of the other. A proxy starts its first VM before
 // the others, so that what is seeded at the start is seeded once.

@@ -34,6 +34,7 @@ type vm struct {
 	started     bool
 	id          uint64 // drawn at random; part of every connection's identifier
 	connections uint64 // counts all of them
+	headcounts  uint64 // the same
 	metrics     metrics
 	messages    messages
 	budget      strategy.Budget
@@ -69,6 +70,22 @@ func (v *vm) OnVMStart(int) types.OnVMStartStatus {
 // NewPluginContext implements types.VMContext.
 func (v *vm) NewPluginContext(uint32) types.PluginContext {
 	return &plugin{vm: v, off: strategy.SwitchedOff}
+}
+
+// shared returns what a plugin shares with those of its name in other VMs. Only from a plugin's start.
+func (v *vm) shared(name string) strategy.Shared {
+	var keys [3]string
+	for i, what := range [...]string{"connections/", "window_connections/", "window_bytes/"} {
+		keys[i] = "l4dump/" + what + name
+		seed(keys[i], make([]byte, 8)) // 0, or no row of a headcount
+	}
+	v.headcounts++
+	return strategy.Shared{
+		SpentUntil:  v.spentUntil,
+		Live:        &strategy.Headcount{Table: &sharedBytes{keys[0]}, ID: v.id + v.headcounts},
+		Window:      &sharedNumber{key: keys[1]},
+		WindowBytes: &sharedNumber{key: keys[2]},
+	}
 }
 
 // nextConn returns the identifier of a new connection.

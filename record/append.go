@@ -120,15 +120,15 @@ func appendTime(dst []byte, h *Header) []byte {
 	return appendInt(dst, h.Time)
 }
 
+var ledgerKeys = [...]string{"seen:", ",kept:", ",masked:"}
+
 func appendLedger(dst []byte, key string, l *Ledger) []byte {
 	dst = append(dst, key...)
-	dst = append(dst, "seen:"...)
-	dst = appendUint(dst, l.Seen)
-	dst = append(dst, ",kept:"...)
-	dst = appendUint(dst, l.Kept)
-	if l.Masked > 0 {
-		dst = append(dst, ",masked:"...)
-		dst = appendUint(dst, l.Masked)
+	for i, n := range [...]uint64{l.Seen, l.Kept, l.Masked} {
+		if i < 2 || n > 0 {
+			dst = append(dst, ledgerKeys[i]...)
+			dst = appendUint(dst, n)
+		}
 	}
 	for _, drop := range l.Dropped {
 		dst = append(dst, ',')

@@ -119,7 +119,7 @@ func (a *Admission) admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 		l.reserved = want
 	}
 	if c.MaxConnections > 0 {
-		if !add(shared.Live, 1, c.MaxConnections) {
+		if !shared.Live.Join(c.MaxConnections, now) {
 			shared.retryAt = now + retryTime
 			a.release(l, now)
 			return Connections
@@ -129,7 +129,7 @@ func (a *Admission) admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 	if c.MaxConnectionsPerWindow > 0 && !addToWindow(shared.Window, w, c.MaxConnectionsPerWindow) {
 		shared.full = w
 		a.release(l, now)
-		l.leave()
+		l.leave(now)
 		return WindowConnections
 	}
 	l.reserved = max(l.reserved-l.cost, 0) // the records that it has in any case are as good as written
@@ -230,7 +230,7 @@ func (a *Admission) giveUp(l *Claim, reason Reason, now int64) {
 	l.reason = reason
 	a.remove(l)
 	a.release(l, now)
-	l.leave()
+	l.leave(now)
 }
 
 // Close takes that the connection has ended.
@@ -246,7 +246,7 @@ func (a *Admission) Close(c *Capture, l *Claim, now int64) {
 		a.remove(l)
 		a.release(l, now)
 	}
-	l.leave()
+	l.leave(now)
 }
 
 // Expire gives up the connections that have had their time, and gives back what is reserved and will not be used in
@@ -326,11 +326,11 @@ func (a *Admission) release(l *Claim, now int64) {
 }
 
 // leave takes l from those that are live in the whole process.
-func (l *Claim) leave() {
+func (l *Claim) leave(now int64) {
 	if l.counted {
 		l.counted = false
 		l.shared.retryAt = 0
-		add(l.shared.Live, -1, 0)
+		l.shared.Live.Leave(now)
 	}
 }
 

@@ -33,7 +33,7 @@ func (c *contended) Store(n int64, version uint32) bool {
 }
 
 func newShared() *Shared {
-	return &Shared{SpentUntil: &contended{}, Live: &contended{}, Window: &contended{}, WindowBytes: &contended{}}
+	return &Shared{SpentUntil: &contended{}, Live: &Headcount{Table: &contendedBytes{}, ID: 1}, Window: &contended{}, WindowBytes: &contended{}}
 }
 
 // load is what clients do: each has one connection after the other, of so many reads.
@@ -380,7 +380,7 @@ func TestAdmissionOfTwoConfigurations(t *testing.T) {
 	for young.Reason() == Recorded {
 		require.Equal(t, Recorded, a.Take(c, Window{}, &old, 64<<10, 1024, now))
 	}
-	require.Equal(t, []int64{1, 0}, []int64{mine.Live.(*contended).n, other.Live.(*contended).n})
+	require.Equal(t, []int64{1, 0}, []int64{mine.Live.live, other.Live.live})
 	now += 9 * nanosecondsPerSecond
 	require.Equal(t, Connections, a.Admit(c, mine, Window{}, &next, now))
 	require.Equal(t, Recorded, a.Admit(c, other, Window{}, &next, now))
@@ -411,14 +411,14 @@ func TestAdmissionForATime(t *testing.T) {
 	} {
 		a.Expire(shared.SpentUntil, row.at)
 		require.Equal(t, row.want, reasons(), row.name)
-		require.Equal(t, row.live, shared.Live.(*contended).n, row.name)
+		require.Equal(t, row.live, shared.Live.live, row.name)
 	}
 	a.Outlive(&claims[1], now)
 	a.Outlive(&claims[1], now)
 	for i := range claims {
 		a.Close(c, &claims[i], now)
 	}
-	require.Zero(t, shared.Live.(*contended).n)
+	require.Zero(t, shared.Live.live)
 	require.Equal(t, []bool{false, true, false}, []bool{claims[2].Over(now + 9), claims[2].Over(now + 10), claims[1].Over(now)})
 }
 
@@ -460,7 +460,7 @@ func TestAdmissionOfAWindowsBytes(t *testing.T) {
 			for _, l := range []*Claim{first, second, third, fourth} {
 				a.Close(c, l, now)
 			}
-			require.Zero(t, shared.Live.(*contended).n)
+			require.Zero(t, shared.Live.live)
 		})
 	}
 }

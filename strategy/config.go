@@ -160,7 +160,7 @@ func DefaultConfig() Config {
 		Fuse: FuseConfig{Margin: 5, Readings: 2, Soft: 10},
 		Capture: Capture{
 			Unit: UnitBytes, Downstream: true, ConnectionRate: 1,
-			MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20_000,
+			MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20_000, MaxConnections: 1000,
 		},
 		Output: Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096, WriteBytes: 4096},
 	}

@@ -2,6 +2,7 @@ package strategy
 
 // Inputs are what the decision is made of.
 type Inputs struct {
+	_           incomparable
 	Application Strategy
 	Global      *Strategy // nil if there is none
 	Guarded     bool      // somebody watches CPU and memory: Fresh, Usage, Soft and Fuse count

@@ -81,15 +81,10 @@ func parseMoment(text string) (_ Moment, ok bool) {
 func (m Moment) String() string {
 	seconds, nanoseconds := int64(m)/nanosecondsPerSecond, int64(m)%nanosecondsPerSecond
 	day, second := seconds/secondsPerDay, seconds%secondsPerDay
-	year := int64(minYear)
-	for day >= daysIn(year, 0) {
-		day -= daysIn(year, 0)
-		year++
-	}
-	month := int64(1)
-	for day >= daysIn(year, month) {
-		day -= daysIn(year, month)
-		month++
+	year, month := int64(minYear), int64(1)
+	for days := daysIn(year, month); day >= days; days = daysIn(year, month) {
+		day -= days
+		year, month = nextMonth(year, month)
 	}
 	b := make([]byte, 0, len("2006-01-02T15:04:05.000000000Z"))
 	for _, part := range [...]struct {
@@ -112,17 +107,14 @@ func (m Moment) String() string {
 	return string(append(b, 'Z'))
 }
 
-// daysIn returns the days of a month from 1, or of the year for 0.
+// daysIn returns the days of a month, from 1.
 func daysIn(year, month int64) int64 {
-	leap := int64(0)
-	if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-		leap = 1
-	}
 	switch month {
-	case 0:
-		return 365 + leap
 	case 2:
-		return 28 + leap
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
 	case 4, 6, 9, 11:
 		return 30
 	}
@@ -131,11 +123,15 @@ func daysIn(year, month int64) int64 {
 
 func daysSinceEpoch(year, month, day int64) int64 {
 	days := day - 1
-	for y := int64(minYear); y < year; y++ {
-		days += daysIn(y, 0)
-	}
-	for m := int64(1); m < month; m++ {
-		days += daysIn(year, m)
+	for y, m := int64(minYear), int64(1); y < year || m < month; y, m = nextMonth(y, m) {
+		days += daysIn(y, m)
 	}
 	return days
+}
+
+func nextMonth(year, month int64) (nextYear, next int64) {
+	if month == 12 {
+		return year + 1, 1
+	}
+	return year, month + 1
 }

@@ -15,7 +15,7 @@ func TestParseDefaults(t *testing.T) {
 		Guard:    GuardSidecar,
 		Sidecar:  Sidecar{Cluster: "l4dump-sidecar", PollInterval: 1000, Timeout: 500, StaleAfter: 5000},
 		Fuse:     FuseConfig{Margin: 5, Readings: 2, Soft: 10},
-		Capture:  Capture{Unit: UnitBytes, Downstream: true, MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20000, ConnectionRate: 1},
+		Capture:  Capture{Unit: UnitBytes, Downstream: true, MaxBytesPerSecond: 1 << 20, MaxLinesPerSecond: 20000, MaxConnections: 1000, ConnectionRate: 1},
 		Output:   Output{Format: FormatL4dump, Level: LevelInfo, MaxLineBytes: 4096, WriteBytes: 4096},
 	}
 	for _, text := range []string{"", " \n", "{}", `{"strategy":{},"sidecar":{},"fuse":{},"capture":{},"output":{}}`} {

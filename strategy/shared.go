@@ -5,7 +5,7 @@ package strategy
 type Shared struct {
 	_           incomparable
 	SpentUntil  SharedNumber // the Budget's
-	Live        SharedNumber // connections that are admitted and not closed; used if Capture.MaxConnections is set
+	Live        *Headcount   // connections that are admitted and not closed; used if Capture.MaxConnections is set
 	Window      SharedNumber // a window and its connections; used if Capture.MaxConnectionsPerWindow is set
 	WindowBytes SharedNumber // a window and its portions of bytes; used if Capture.MaxBytesPerWindow is set
 
@@ -97,21 +97,6 @@ func (s *Shared) portion(c *Capture, need int64) {
 			return
 		}
 	}
-}
-
-// add adds to a shared number that must not exceed limit, which is 0 if there is none, and reports whether it did. A
-// connection that leaves must be counted, so it tries for as long as other workers are faster.
-func add(number SharedNumber, n, limit int64) bool {
-	for range 1000 {
-		old, version := number.Load()
-		if limit > 0 && old+n > limit {
-			return false
-		}
-		if number.Store(max(old+n, 0), version) {
-			return true
-		}
-	}
-	return false
 }
 
 // addToWindow adds one connection to window w.
