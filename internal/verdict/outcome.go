@@ -96,7 +96,7 @@ func (r *Results) doubts(limits Limits, faults []string) (doubts []string) {
 		say("%d of %d turns were compared, want %g %%", compared, r.Turns.Selected, 100*limits.Coverage)
 	}
 	if r.Forced > 0 && float64(r.Forced) > limits.Gates*float64(r.Turns.Selected) {
-		say("%d turns were sent before the target had answered what the recorded client had waited for", r.Forced)
+		say("turns that were sent before the target had answered what the recorded client had waited for: %d", r.Forced)
 	}
 	if r.Raw > 0 && float64(r.Raw) > limits.Raw*float64(r.Connections) {
 		say("the answers of %d of %d connections were not the protocol's", r.Raw, r.Connections)

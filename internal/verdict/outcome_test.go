@@ -47,7 +47,7 @@ func TestJudge(t *testing.T) {
 		{"few forced gates", good(func(r *Results) { r.Forced = 10 }), nil, Judgment{Outcome: Same}},
 		{
 			"forced gates", good(func(r *Results) { r.Forced = 11 }), nil,
-			Judgment{Inconclusive, []string{"11 turns were sent before the target had answered what the recorded client had waited for"}},
+			Judgment{Inconclusive, []string{"turns that were sent before the target had answered what the recorded client had waited for: 11"}},
 		},
 		{"few raw answers", good(func(r *Results) { r.Raw = 5 }), nil, Judgment{Outcome: Same}},
 		{

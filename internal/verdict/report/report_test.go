@@ -88,6 +88,7 @@ func TestReports(t *testing.T) {
 		{"changed-color.txt", changed(true), func(r *Report, to *bytes.Buffer) error { return r.Text(to, true) }},
 		{"changed.json", changed(false), func(r *Report, to *bytes.Buffer) error { return r.JSON(to) }},
 		{"changed.xml", changed(false), func(r *Report, to *bytes.Buffer) error { return r.JUnit(to) }},
+		{"changed.html", changed(true), func(r *Report, to *bytes.Buffer) error { return r.HTML(to) }},
 		{"same.txt", same(), func(r *Report, to *bytes.Buffer) error { return r.Text(to, false) }},
 		{"same.json", same(), func(r *Report, to *bytes.Buffer) error { return r.JSON(to) }},
 		{"same.xml", same(), func(r *Report, to *bytes.Buffer) error { return r.JUnit(to) }},
@@ -111,11 +112,12 @@ func TestReports(t *testing.T) {
 func TestNoValue(t *testing.T) {
 	for _, show := range []bool{false, true} {
 		r := changed(show)
-		var text, object, cases bytes.Buffer
+		var text, object, cases, page bytes.Buffer
 		require.NoError(t, r.Text(&text, false))
 		require.NoError(t, r.JSON(&object))
 		require.NoError(t, r.JUnit(&cases))
-		for _, written := range []*bytes.Buffer{&text, &object, &cases} {
+		require.NoError(t, r.HTML(&page))
+		for _, written := range []*bytes.Buffer{&text, &object, &cases, &page} {
 			require.Equal(t, show, bytes.Contains(written.Bytes(), []byte("31mred")))
 			require.NotContains(t, written.String(), "\x1b")
 		}
@@ -128,6 +130,17 @@ func TestSameHash(t *testing.T) {
 	example := r.Findings[1].Examples[0]
 	require.NotEqual(t, example.Expected.Hash, example.Came.Hash)
 	require.NotEqual(t, example.Expected.Hash, changed(false).Findings[1].Examples[0].Expected.Hash, "each run has its own")
+}
+
+// TestPage has hostile values, which must stay text, and wants a page that loads nothing.
+func TestPage(t *testing.T) {
+	var page bytes.Buffer
+	require.NoError(t, changed(true).HTML(&page))
+	require.NotContains(t, page.String(), "<b>")
+	require.NotContains(t, page.String(), "<script")
+	require.NotContains(t, page.String(), "http://")
+	require.NotContains(t, page.String(), "https://")
+	require.NotContains(t, page.String(), "ZgotmplZ", "nothing was taken for unsafe")
 }
 
 func TestForms(t *testing.T) {
