@@ -2,6 +2,7 @@ package dumplog
 
 import (
 	"bytes"
+	"slices"
 
 	"l4dump/internal/capture"
 	"l4dump/record"
@@ -26,7 +27,7 @@ const (
 // part is the beginning of a record.
 type part struct {
 	at       capture.Place
-	err      error  // what is wrong with it if nothing continues it; nil if there is no mark yet
+	err      error  // what is wrong with it if nothing continues it; nil if it has no mark
 	plain    bool   // only the next line may continue it
 	key      uint64 // of the stream in which it stands, 0 if that is not known
 	line     int64  // that has continued it last, by Scanner.lines
@@ -37,7 +38,14 @@ type part struct {
 type variant struct {
 	bytes []byte
 	tail  []byte // an escape that the cut has broken off
+	last  spot   // where the part begins that came last; the zero value in a part's first variant
 }
+
+// spot is a place in the scanner's input, as in capture.Place.
+type spot struct{ number, column int64 }
+
+// marked reports whether v has a mark that came with its parts.
+func (v *variant) marked() bool { return v.last != spot{} && bytes.Contains(v.bytes, []byte(mark)) }
 
 // parts are the records that wait for their continuation, the latest last.
 type parts struct {
@@ -76,8 +84,25 @@ func (s *Scanner) keep(t *text, start, stop int, err error) {
 
 // expired reports a record that nothing continues.
 func (s *Scanner) expired(p *part) {
+	for i := range p.variants {
+		if p.err == nil && p.variants[i].marked() {
+			p.err = record.ErrCut
+		}
+	}
 	if p.err != nil {
 		s.damaged(p.err, p.at)
+	}
+}
+
+// refute removes from all parts the variants that took the same text for theirs as v, which has become a record.
+func (p *parts) refute(v *variant) {
+	if v.last == (spot{}) {
+		return
+	}
+	for _, other := range p.list {
+		other.variants = slices.DeleteFunc(other.variants, func(w variant) bool {
+			return w.last == v.last && bytes.Equal(w.bytes, v.bytes)
+		})
 	}
 }
 
@@ -181,6 +206,7 @@ func (s *Scanner) continueRecord(t *text, start int, end bool) (n int, err error
 		for j := len(p.variants) - 1; j >= 0; j-- {
 			if n := s.complete(&p.variants[j], t, start, end); n > 0 {
 				s.parts.remove(i)
+				s.parts.refute(&p.variants[j])
 				s.dropLayotto(p.at)
 				return skip + n, s.emit(&s.record, s.parts.joint, p.at)
 			}
@@ -233,13 +259,16 @@ func (s *Scanner) extend(p *part, j int, t *text, start int, end bool) int {
 			!s.head(t).runtime && !isPart(t.bytes, start, c.stop) {
 			continue
 		}
-		if p.err == nil && bytes.Contains(c.joint, []byte(mark)) {
-			p.err = record.ErrCut
-		}
 		if len(p.variants) == maxVariants {
+			if p.err == nil && p.variants[1].marked() {
+				p.err = record.ErrCut
+			}
 			p.variants = append(p.variants[:1], p.variants[2:]...)
 		}
-		p.variants = append(p.variants, variant{bytes: bytes.Clone(c.joint), tail: bytes.Clone(c.tail)})
+		at := s.place(t, start)
+		p.variants = append(p.variants, variant{
+			bytes: bytes.Clone(c.joint), tail: bytes.Clone(c.tail), last: spot{at.Number, at.Column},
+		})
 		return c.used
 	}
 	return 0

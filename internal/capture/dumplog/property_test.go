@@ -2,7 +2,6 @@ package dumplog
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"slices"
 	"strconv"
@@ -67,15 +66,38 @@ func TestShortPart(t *testing.T) {
 	}
 }
 
-// TestWrapped wraps a dump at random, and finds exactly its records.
-//
-// The draws are the same each time. About one draw in 3000 shows what FORMAT.md says of records in three parts, of which
-// two end in escapes; -rapid.seed looks for more.
-func TestWrapped(t *testing.T) {
-	if seed := flag.Lookup("rapid.seed"); seed.Value.String() == seed.DefValue {
-		require.NoError(t, flag.Set("rapid.seed", "1"))
-		defer func() { require.NoError(t, flag.Set("rapid.seed", seed.DefValue)) }()
+// TestPartOfTwo cuts a line in an escape, which may be a record's beginning, and in the record: its middle part continues
+// what ended in the escape, and begins after an escape that it ends itself.
+func TestPartOfTwo(t *testing.T) {
+	for _, row := range []struct {
+		name          string
+		nesting       []int // of wrappers
+		record        int
+		first, second int // cuts
+	}{
+		{"in a close record", []int{4, 6, 4, 9}, 5, 109, 189},
+		{"after the mark", []int{6, 4, 6, 6}, 10, 195, 296},
+		{"of a record with escapes", []int{7, 4, 10, 8}, 7, 51, 138},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			record := append(conversation(connA), conversation(connB)...)[row.record]
+			line := record
+			for _, w := range row.nesting {
+				line = wrappers[w](line)
+			}
+			var parts []string
+			for i, piece := range cut(line, row.first, row.second) {
+				parts = append(parts, criLine("stdout", tag(i == 2), piece), criLine("stderr", "F", "abc"))
+			}
+			got := scan(t, logOf(parts), 1000)
+			require.Empty(t, got.faults)
+			require.Equal(t, []string{record}, got.records)
+		})
 	}
+}
+
+// TestWrapped wraps a dump at random, and finds exactly its records.
+func TestWrapped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lines := append(conversation(connA), conversation(connB)...)
 		nesting := rapid.SliceOfN(rapid.IntRange(0, len(wrappers)-1), 0, 4).Draw(t, "nesting")
