@@ -28,7 +28,10 @@ const (
 	formatJSON = "json"
 	formatRaw  = "raw"
 	formatPCAP = "pcapng"
+	formatTap  = "tap"
 )
+
+var formats = []string{formatText, formatJSON, formatRaw, formatPCAP, formatTap}
 
 // followLossTimeout is how long a followed log may take to bring a record after one that follows it.
 const followLossTimeout = 2 * time.Second
@@ -53,9 +56,10 @@ func newDecodeCommand() *cobra.Command {
 		Use:   "decode [FILE...|-]",
 		Short: "Read a dump out of a log",
 		Long: `decode finds the records of l4dump in logs, puts each connection's records into order, and
-writes them as text, as JSON, as one file for each direction of a connection, or as a packet
-capture (pcapng) that Wireshark reads: with a handshake, sequence numbers and acknowledgments that
-are made up around what was recorded, and what TCP cannot show in comments.
+writes them as text, as JSON, as one file for each direction of a connection, as a packet capture
+(pcapng) that Wireshark reads: with a handshake, sequence numbers and acknowledgments that are
+made up around what was recorded, and what TCP cannot show in comments; or as Envoy's tap writes
+sockets (length-delimited TraceWrapper), for tools that read taps.
 
 It finds them in whatever a log has been through: the files of Kubernetes (CRI) and Docker, whose
 long lines it joins; JSON of any nesting; the exports of collectors and log stores, newest first
@@ -96,13 +100,13 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&flags.follow, "follow", "f", false, "continue when the log grows; survives its rotation")
-	f.StringVar(&flags.format, "format", formatText, "what to write: text, json, raw or pcapng")
-	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng")
+	f.StringVar(&flags.format, "format", formatText, "what to write: text, json, raw, pcapng or tap")
+	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng or tap")
 	f.BoolVar(&flags.force, "force", false, "replace what an earlier run wrote to --out")
 	flags.define(f)
 	f.BoolVar(&flags.strict, "strict", false, "exit 1 if there is any fault, too")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
-	completeFlag(cmd, "format", formatText, formatJSON, formatRaw, formatPCAP)
+	completeFlag(cmd, "format", formats...)
 	completeFlag(cmd, "color", colorAuto, colorAlways, colorNever)
 	return cmd
 }
@@ -111,20 +115,20 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	if !slices.Contains([]string{formatText, formatJSON, formatRaw, formatPCAP}, f.format) {
-		fault("--format is %q; wanted text, json, raw or pcapng", f.format)
+	if !slices.Contains(formats, f.format) {
+		fault("--format is %q; wanted text, json, raw, pcapng or tap", f.format)
 	}
 	if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, f.color) {
 		fault("--color is %q; wanted auto, always or never", f.color)
 	}
-	toFiles := f.format == formatRaw || f.format == formatPCAP
+	toFiles := f.format == formatRaw || f.format == formatPCAP || f.format == formatTap
 	switch {
 	case f.format == formatRaw && f.out == "":
 		fault("--format raw needs --out DIR")
 	case !toFiles && f.out != "":
-		fault("--out belongs to --format raw or pcapng")
+		fault("--out belongs to --format raw, pcapng or tap")
 	case !toFiles && f.force:
-		fault("--force belongs to --format raw or pcapng")
+		fault("--force belongs to --format raw, pcapng or tap")
 	}
 	if f.follow && len(args) > 1 {
 		fault("--follow takes one FILE, not %d", len(args))
@@ -259,19 +263,25 @@ func newWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
 			return nil, fmt.Errorf("%w; name another one, or replace an earlier run's files with --force", err)
 		}
 		return w, err
-	case formatPCAP:
-		return newPacketWriter(stdout, flags)
+	case formatPCAP, formatTap:
+		return newBinaryWriter(stdout, flags)
 	}
 	return capture.NewTextWriter(stdout, wantsColor(flags.color, stdout)), nil
 }
 
-// newPacketWriter returns a Writer to --out, else to standard output, unless that is a terminal.
-func newPacketWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
+// newBinaryWriter returns a Writer to --out, else to standard output, unless that is a terminal.
+func newBinaryWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
+	open := func(w io.Writer, closeOutput func() error) capture.Writer {
+		if flags.format == formatTap {
+			return envoytap.NewWriter(w, closeOutput)
+		}
+		return pcapng.NewWriter(w, closeOutput)
+	}
 	if flags.out == "" {
 		if isTerminal(stdout) {
-			return nil, errors.New("standard output is a terminal; name a file with --out, or lead --format pcapng to one")
+			return nil, fmt.Errorf("standard output is a terminal; name a file with --out, or lead --format %s to one", flags.format)
 		}
-		return pcapng.NewWriter(stdout, nil), nil
+		return open(stdout, nil), nil
 	}
 	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	if flags.force {
@@ -284,7 +294,7 @@ func newPacketWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, erro
 	if err != nil {
 		return nil, err
 	}
-	return pcapng.NewWriter(file, file.Close), nil
+	return open(file, file.Close), nil
 }
 
 func newProgressBar(stderr io.Writer, name string, total int64) *progressbar.ProgressBar {

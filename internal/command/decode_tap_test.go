@@ -101,3 +101,25 @@ func TestDecodeTap(t *testing.T) {
 		require.Equal(t, summary, errs.String())
 	})
 }
+
+// TestDecodeToTap holds that a tap that decode has written gives the same records, with their ledgers, also from a file.
+func TestDecodeToTap(t *testing.T) {
+	t.Chdir(t.TempDir())
+	log := strings.Join(dumpLines(), "")
+	code, tap, stderr := runCommand(log, "decode", "--format", "tap")
+	require.Zero(t, code)
+	require.Equal(t, dumpSummary, stderr)
+	code, text, stderr := runCommand(tap, "decode", "--strict")
+	require.Zero(t, code)
+	require.Equal(t, dumpText, text)
+	require.Equal(t, dumpSummary, stderr)
+
+	code, _, _ = runCommand(log, "decode", "--format", "tap", "--out", "dump.tap")
+	require.Zero(t, code)
+	written, err := os.ReadFile("dump.tap")
+	require.NoError(t, err)
+	require.Equal(t, tap, string(written))
+	code, _, stderr = runCommand(log, "decode", "--format", "tap", "--out", "dump.tap")
+	require.Equal(t, 1, code)
+	require.Equal(t, "l4dump: open dump.tap: file exists; name another one, or replace it with --force\n", stderr)
+}

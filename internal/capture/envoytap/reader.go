@@ -33,6 +33,9 @@ func newWrapperReader(in io.Reader) (*wrapperReader, error) {
 	w := &wrapperReader{r: bufio.NewReaderSize(in, 64<<10)}
 	for n := 1; ; n++ {
 		head, err := w.r.Peek(n)
+		if len(head) == 0 {
+			return nil, err // io.EOF: an empty tap
+		}
 		if len(head) < n {
 			return nil, w.failed(err)
 		}
