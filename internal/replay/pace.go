@@ -55,6 +55,9 @@ func newSchedule(book *playbook.Playbook, options *Options, t0 time.Time) schedu
 	phases := time.Duration(min(book.Totals.End-book.Totals.Start, int64(maxPhase)))
 	for c := range options.Copies {
 		for i := range book.Len() {
+			if options.Only != nil && !options.Only[i] {
+				continue
+			}
 			at := time.Duration(0)
 			if s.pace.Kind != PaceNone {
 				at = time.Duration(book.Start(i) - s.first)

@@ -61,8 +61,9 @@ type Options struct {
 	// MaxDialFailures in a row stop the run: the target is not there. 5; less than 0: no limit.
 	MaxDialFailures int
 
-	Observer Observer // nil: nobody compares
-	Keep     int      // bytes of an answer that the Observer gets; 8 MiB; of a longer one it gets hashes
+	Only     map[int]bool // scripts that are played, by their index in the playbook; nil: all
+	Observer Observer     // nil: nobody compares
+	Keep     int          // bytes of an answer that the Observer gets; 8 MiB; of a longer one it gets hashes
 	// Protocols are those that scripts may name.
 	Protocols []protocol.Protocol
 }

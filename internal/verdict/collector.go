@@ -18,8 +18,7 @@ type Options struct {
 	// Protocol returns a protocol by name; nil for one that has no messages.
 	Protocol func(name string) protocol.Protocol
 	Noise    *noise.Set
-	// Learner, if there is one, learns noise of every second connection: target 0 and 1 are then the same service, and
-	// the other connections show whether what was learned is enough.
+	// Learner, if there is one, learns noise: target 0 and 1 are then the same service.
 	Learner *noise.Learner
 }
 
@@ -49,7 +48,7 @@ type ends struct {
 func (c *Collector) Begin(of *replay.Connection) replay.Transcript {
 	return &conversation{
 		collector: c, of: of, protocol: c.options.Protocol(of.Script.Protocol),
-		waiting: map[int]*replay.Turn{}, found: map[findingKey]bool{},
+		waiting: map[int]*replay.Turn{}, found: map[findingKey]bool{}, classes: map[string]bool{},
 	}
 }
 

@@ -14,8 +14,9 @@ type conversation struct {
 	protocol  protocol.Protocol    // nil: raw
 	waiting   map[int]*replay.Turn // by index: what one target has answered and the other has not yet
 	found     map[findingKey]bool
-	compared  uint64 // turns of the judged target
-	last      string // class of its last turn
+	classes   map[string]bool // of its turns
+	compared  uint64          // turns of the judged target
+	last      string          // class of its last turn
 	// diverged says that without a protocol a turn had another length: later turns may differ for that reason alone.
 	diverged bool
 	joined   *joined // turns whose border is not certain
@@ -124,10 +125,8 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 		c.count(t, func(n *Class) { n.NotCompared += turns })
 		return
 	}
-	if learner := c.collector.options.Learner; learner != nil && c.learns() {
+	if learner := c.collector.options.Learner; learner != nil {
 		learner.Turn(c.of.Script.Protocol, t.Class, found)
-		c.count(t, func(n *Class) { n.Equal += turns; n.Bytes += a.length })
-		return
 	}
 	left, masked := found[:0:0], uint64(0)
 	whole := false
@@ -163,9 +162,6 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 	}
 }
 
-// learns reports whether the connection is one of those that noise is learned of.
-func (c *conversation) learns() bool { return (c.of.Index+c.of.Copy)%2 == 0 }
-
 func (c *conversation) different(t *replay.Turn, a *answer, found []difference.Difference) {
 	c.count(t, func(n *Class) { n.Different++; n.Bytes += a.length })
 	c.collector.tally.found(c.of.Script.Protocol, t.Class, c.example(t.Index), found, c.found)
@@ -176,7 +172,13 @@ func (c *conversation) example(turn int) Example {
 }
 
 func (c *conversation) count(t *replay.Turn, change func(*Class)) {
-	c.collector.tally.count(c.of.Script.Protocol, t.Class, change)
+	first := !c.classes[t.Class]
+	c.classes[t.Class] = true
+	c.collector.tally.count(c.of.Script.Protocol, t.Class, func(n *Class) {
+		if change(n); first {
+			n.Connections++
+		}
+	})
 }
 
 // unanswered is the difference of an answer that did not come, or not whole.

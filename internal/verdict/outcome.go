@@ -64,10 +64,19 @@ func (r *Results) Judge(limits Limits, faults []string) Judgment {
 	var j Judgment
 	say := func(format string, args ...any) { j.Reasons = append(j.Reasons, fmt.Sprintf(format, args...)) }
 	doubts := r.doubts(limits, faults)
+	certain := 0
+	for i := range r.Findings {
+		if !r.Findings[i].Doubtful {
+			certain++
+		}
+	}
+	if n := len(r.Findings) - certain; n > 0 {
+		doubts = append(doubts, fmt.Sprintf("differences that were not found again each time, and may be chance: %d", n))
+	}
 	switch {
-	case r.Turns.Different > 0 || len(r.Findings) > 0:
+	case certain > 0:
 		j.Outcome = Changed
-		say("%d of %d turns differ; differences of one kind and place: %d", r.Turns.Different, r.Turns.Selected, len(r.Findings))
+		say("%d of %d turns differ; differences of one kind and place: %d", r.Turns.Different, r.Turns.Selected, certain)
 	case r.Connections > 0 && r.Unreached == r.Connections:
 		j.Outcome = Failed
 		say("the target could not be reached")

@@ -45,6 +45,7 @@ type Class struct {
 	Protocol string `json:"protocol"`
 	Class    string `json:"class"`
 	Counts
+	Connections uint64 `json:"connections"` // with turns of the class
 	// Bytes are those of answers that were compared; MaskedBytes those of values that were taken for noise.
 	Bytes       uint64 `json:"bytes"`
 	MaskedBytes uint64 `json:"masked_bytes"`
@@ -72,7 +73,13 @@ type Finding struct {
 	Turns       uint64
 	Connections uint64
 	Examples    []Example // the first ones
+	// Reruns is how many times the examples' connections were played again, and Seen in how many of these it was found.
+	Reruns, Seen int
+	// Doubtful says that it was not found each time, and that it may be chance that the baseline does not show it.
+	Doubtful bool
 }
+
+func (f *Finding) key() findingKey { return findingKey{f.Protocol, f.Class, f.Kind, f.Path} }
 
 type findingKey struct {
 	protocol, class string

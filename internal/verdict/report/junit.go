@@ -100,11 +100,11 @@ func (r *Report) failure(class *verdict.Class) *reason {
 	first := ""
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		if f.Protocol == class.Protocol && f.Class == class.Class {
+		if !f.Doubtful && f.Protocol == class.Protocol && f.Class == class.Class {
 			if first == "" {
 				first = f.what()
 			}
-			f.text(&text, painter{})
+			f.text(&text, "CHANGED")
 		}
 	}
 	for i := range r.Latencies {

@@ -32,6 +32,7 @@ type Report struct {
 	Turns       verdict.Counts  `json:"turns"`
 	Forced      uint64          `json:"forced_gates"`
 	Findings    []Finding       `json:"findings"`
+	Alarms      []Finding       `json:"alarms"` // of the baseline against itself
 	Classes     []verdict.Class `json:"classes"`
 	Latencies   []Latency       `json:"latencies"`
 	Noise       []Noise         `json:"noise"`
@@ -61,6 +62,9 @@ type Finding struct {
 	Turns       uint64          `json:"turns"`
 	OfTurns     uint64          `json:"of_turns"`
 	Connections uint64          `json:"connections"`
+	Reruns      int             `json:"reruns"`   // how many times the examples' connections were played again
+	Seen        int             `json:"seen"`     // in how many of these it was found
+	Doubtful    bool            `json:"doubtful"` // it may be chance
 	Examples    []Example       `json:"examples"`
 }
 
@@ -111,10 +115,9 @@ type Input struct {
 	Baseline   string
 	Elapsed    time.Duration
 	Playbook   *playbook.Playbook
-	Results    *verdict.Results
+	Compared   *verdict.Compared
 	Judgment   verdict.Judgment
 	Limits     verdict.Limits
-	Noise      *noise.Set // nil: none
 	ShowValues bool
 	// Again returns the command that plays one connection again.
 	Again func(connection string) string
@@ -125,25 +128,28 @@ func New(in Input) *Report {
 	r := &Report{
 		Version: Version, Outcome: in.Judgment.Outcome, ExitCode: in.Judgment.Outcome.Code(),
 		Reasons: list(in.Judgment.Reasons), Sources: list(in.Sources), Target: in.Target, Baseline: in.Baseline,
-		Seconds: in.Elapsed.Seconds(), Turns: in.Results.Turns, Forced: in.Results.Forced, Classes: list(in.Results.Classes),
-		Findings: []Finding{}, Latencies: []Latency{}, Noise: []Noise{},
+		Seconds: in.Elapsed.Seconds(), Turns: in.Compared.Turns, Forced: in.Compared.Forced, Classes: list(in.Compared.Classes),
+		Findings: []Finding{}, Alarms: []Finding{}, Latencies: []Latency{}, Noise: []Noise{},
 	}
 	r.Connections = Connections{
-		Recorded: in.Playbook.Recorded, Selected: in.Results.Connections, Played: in.Results.Played,
-		Refused: []Refused{}, Ended: in.Results.Hows,
+		Recorded: in.Playbook.Recorded, Selected: in.Compared.Connections, Played: in.Compared.Played,
+		Refused: []Refused{}, Ended: in.Compared.Hows,
 	}
 	for _, refusal := range in.Playbook.Refused {
 		r.Connections.Refused = append(r.Connections.Refused, Refused{refusal.Reason, refusal.Connections})
 	}
 	hide := newHider(in.ShowValues)
-	for i := range in.Results.Findings {
-		r.Findings = append(r.Findings, finding(&in.Results.Findings[i], in.Results.Classes, hide, in.Again))
+	for i := range in.Compared.Findings {
+		r.Findings = append(r.Findings, finding(&in.Compared.Findings[i], in.Compared.Classes, hide, in.Again))
 	}
-	for i := range in.Results.Latencies {
-		r.Latencies = append(r.Latencies, latency(&in.Results.Latencies[i], in.Limits))
+	for i := range in.Compared.Alarms {
+		r.Alarms = append(r.Alarms, finding(&in.Compared.Alarms[i], in.Compared.Classes, hide, nil))
 	}
-	if in.Noise != nil {
-		for _, use := range in.Noise.Uses() {
+	for i := range in.Compared.Latencies {
+		r.Latencies = append(r.Latencies, latency(&in.Compared.Latencies[i], in.Limits))
+	}
+	if in.Compared.Noise != nil {
+		for _, use := range in.Compared.Noise.Uses() {
 			r.Noise = append(r.Noise, Noise{use.Rule, use.Count})
 		}
 	}
@@ -161,7 +167,7 @@ func list[T any](s []T) []T {
 func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again func(string) string) Finding {
 	f := Finding{
 		Protocol: of.Protocol, Class: of.Class, Kind: of.Kind, Path: of.Path, Turns: of.Turns,
-		Connections: of.Connections, Examples: []Example{},
+		Connections: of.Connections, Reruns: of.Reruns, Seen: of.Seen, Doubtful: of.Doubtful, Examples: []Example{},
 	}
 	for i := range classes {
 		if classes[i].Protocol == of.Protocol && classes[i].Class == of.Class {

@@ -32,7 +32,15 @@ func (r *Report) Text(to io.Writer, color bool) error {
 	fmt.Fprintf(&b, "%s against %s, %.1f s\n\n", r.Target, against, r.Seconds)
 	b.WriteString(r.numbers())
 	for i := range r.Findings {
-		r.Findings[i].text(&b, p)
+		f := &r.Findings[i]
+		word := p.bad("CHANGED")
+		if f.Doubtful {
+			word = p.doubtful("CHANCE?")
+		}
+		f.text(&b, word)
+	}
+	for i := range r.Alarms {
+		r.Alarms[i].text(&b, p.doubtful("ALARM  "))
 	}
 	for i := range r.Latencies {
 		r.Latencies[i].text(&b, p)
@@ -69,13 +77,18 @@ func (r *Report) numbers() string {
 	return b.String()
 }
 
-func (f *Finding) text(b *strings.Builder, p painter) {
+// text writes the finding. word tells what it is.
+func (f *Finding) text(b *strings.Builder, word string) {
 	class := f.Class
 	if class == "" {
 		class = f.Protocol
 	}
-	fmt.Fprintf(b, "\n%s  %s: %s\n", p.bad("CHANGED"), class, f.what())
-	fmt.Fprintf(b, "         in %d of %s of %s\n", f.Turns, count(f.OfTurns, "turn"), count(f.Connections, "connection"))
+	fmt.Fprintf(b, "\n%s  %s: %s\n", word, class, f.what())
+	fmt.Fprintf(b, "         in %d of %s of %s", f.Turns, count(f.OfTurns, "turn"), count(f.Connections, "connection"))
+	if f.Reruns > 0 {
+		fmt.Fprintf(b, ", found again in %d of %d", f.Seen, f.Reruns)
+	}
+	b.WriteByte('\n')
 	for i := range f.Examples {
 		e := &f.Examples[i]
 		fmt.Fprintf(b, "         %s turn %d", e.Connection, e.Turn)
@@ -145,12 +158,14 @@ func (p painter) color(code, s string) string {
 
 func (p painter) bad(s string) string { return p.color("31;1", s) }
 
+func (p painter) doubtful(s string) string { return p.color("33;1", s) }
+
 func (p painter) outcome(o verdict.Outcome) string {
 	switch o {
 	case verdict.Same:
 		return p.color("32;1", o.String())
 	case verdict.Inconclusive:
-		return p.color("33;1", o.String())
+		return p.doubtful(o.String())
 	default:
 		return p.bad(o.String())
 	}
