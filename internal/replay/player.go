@@ -58,6 +58,10 @@ type Options struct {
 	MinWait, TurnTimeout time.Duration
 	KeepChunks           bool // send what was recorded as several reads as several writes, also with PaceNone
 
+	// MaxFailed is the share of turns in ten seconds that stops the run if they are not answered, or with an error where
+	// none was recorded; MaxLatency what one in a hundred may take. 0: no limit.
+	MaxFailed  float64
+	MaxLatency time.Duration
 	// MaxDialFailures in a row stop the run: the target is not there. 5; less than 0: no limit.
 	MaxDialFailures int
 
@@ -107,6 +111,7 @@ type Player struct {
 	schedule  schedule
 	limit     *rate.Limiter // nil: none
 	stats     stats
+	watch     watch
 	t0        time.Time
 
 	stop context.CancelCauseFunc // of the run
@@ -131,6 +136,7 @@ func NewPlayer(book *playbook.Playbook, targets []Target, options Options) *Play
 		p.limit = rate.NewLimiter(rate.Limit(p.options.MaxRate), max(1, int(p.options.MaxRate/100)))
 	}
 	p.stats.init(len(targets))
+	p.watch.maxFailed, p.watch.maxLatency = options.MaxFailed, options.MaxLatency
 	return p
 }
 
@@ -148,7 +154,7 @@ func (p *Player) since(at time.Time) time.Duration { return max(at.Sub(p.t0), 1)
 func (p *Player) Stats() Stats { return p.stats.snapshot(time.Since(p.t0)) }
 
 // Run plays all, and returns when every connection has ended. If it stops before, the error says why: the cause of ctx,
-// ErrDuration, ErrUnreachable. Then no connection begins any more, and those that have begun may continue for
+// ErrDuration, ErrUnreachable or ErrFailing. Then no connection begins any more, and those that have begun may continue for
 // Options.Drain.
 func (p *Player) Run(ctx context.Context) error {
 	p.t0 = time.Now()
@@ -173,9 +179,12 @@ func (p *Player) Run(ctx context.Context) error {
 	})
 	defer stopDrain()
 
-	var plays sync.WaitGroup
+	var plays, watching sync.WaitGroup
+	watching.Go(func() { p.watch.run(hard, p.stop) })
 	err := p.start(soft, hard, &plays)
 	plays.Wait()
+	end()
+	watching.Wait()
 	p.stats.finish(time.Since(p.t0))
 	if cause := context.Cause(soft); cause != nil && err == nil {
 		err = cause
@@ -240,6 +249,17 @@ func (p *Player) dialed(err error) {
 	if failures := p.stats.dialed(err); p.options.MaxDialFailures > 0 && failures >= p.options.MaxDialFailures {
 		p.stop(fmt.Errorf("%w: %d failures in a row, the last one: %w", ErrUnreachable, failures, err))
 	}
+}
+
+// turned counts a turn that has ended.
+func (p *Player) turned(t *openTurn) {
+	failed := !t.Answered || t.Failed && !t.Turn.Turn.Failed
+	p.stats.turn(t, failed)
+	service := time.Duration(0)
+	if t.Answered && t.Last > 0 {
+		service = t.Last - t.Sent
+	}
+	p.watch.turn(failed, service)
 }
 
 // ended tells how a connection to a target ended.

@@ -14,7 +14,7 @@ type Stats struct {
 	Playing     int64  // of them, those that have not ended, to any target
 	Turns       uint64 // that have ended, over all targets
 	Answered    uint64 // of them, those that were answered
-	Failed      uint64 // turns whose answer reports an error
+	Failed      uint64 // turns that are not answered, or with an error where none was recorded
 	Sent        uint64 // bytes of connections that have ended
 	Received    uint64
 	Ends        map[string]uint64 // connections to a target by how they ended
@@ -116,11 +116,11 @@ func (s *stats) dialed(err error) int {
 	return s.failures
 }
 
-func (s *stats) turn(t *openTurn) {
+func (s *stats) turn(t *openTurn, failed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.s.Turns++
-	if t.Failed {
+	if failed {
 		s.s.Failed++
 	}
 	if !t.Answered {

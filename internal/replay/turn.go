@@ -94,7 +94,7 @@ func (b *book) finish(t *openTurn, answered bool) {
 	}
 	t.Answered = answered
 	t.Answer.end()
-	b.live.player.stats.turn(t)
+	b.live.player.turned(t)
 	if b.live.transcript != nil {
 		b.live.transcript.Turn(&t.Turn)
 	}
