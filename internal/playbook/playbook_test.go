@@ -137,16 +137,11 @@ func before(request string) *playbooktest.Client {
 	return c.Open().Data(down, request)
 }
 
-// http is HTTP/1 without a word on what is in a message.
-type http struct{ http1.Protocol }
-
-func (http) Fields(capture.Direction, string, []byte) (*protocol.Message, error) { return nil, nil }
-
 // TestRepetition has pipelined requests that a connection manager left unread: each is sent once.
 func TestRepetition(t *testing.T) {
 	const a, b, answer = "GET /a HTTP/1.1\r\nhost: x\r\n\r\n", "GET /b HTTP/1.1\r\nhost: x\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"
 	log := before(a+b).Data(up, answer).Data(down, b+a).Data(up, answer).Data(down, a).Data(up, answer).Close("downstream")
-	book := compile(t, Options{Detector: &protocol.Detector{Protocols: []protocol.Protocol{http{}}}}, log.Events)
+	book := compile(t, Options{Detector: &protocol.Detector{Protocols: []protocol.Protocol{http1.Protocol{}}}}, log.Events)
 	require.Empty(t, book.Refused)
 	s, err := book.Script(0)
 	require.NoError(t, err)

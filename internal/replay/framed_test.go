@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"l4dump/internal/capture"
 	"l4dump/internal/playbook"
 	"l4dump/internal/playbook/playbooktest"
 	"l4dump/internal/protocol"
@@ -21,12 +20,7 @@ import (
 	. "l4dump/internal/replay"
 )
 
-// framing is HTTP/1 without a word on what is in a message.
-type framing struct{ http1.Protocol }
-
-func (framing) Fields(capture.Direction, string, []byte) (*protocol.Message, error) { return nil, nil }
-
-var spoken = []protocol.Protocol{framing{}}
+var spoken = []protocol.Protocol{http1.Protocol{}}
 
 var detected = playbook.Options{Detector: &protocol.Detector{Protocols: spoken}}
 
