@@ -14,7 +14,7 @@ import (
 func TestDocumentedCommands(t *testing.T) {
 	documents, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)
-	call := regexp.MustCompile("\\bl4dump ((?:run|decode|inspect|check|sidecar|ctl|completion) [^`|#\n]*)")
+	call := regexp.MustCompile("\\bl4dump ((?:run|decode|replay|inspect|check|sidecar|ctl|completion) [^`|#\n]*)")
 	flag := regexp.MustCompile(`^(--?)([a-z][a-z-]*)`)
 	found := 0
 	for _, name := range append(documents, "../../README.md", "../../CONTRIBUTING.md") {

@@ -14,13 +14,17 @@ import (
 
 // The exit codes of every command.
 const (
-	exitOK    = 0 // done, nothing found
-	exitFound = 1 // faults found, or the command failed
-	exitUsage = 2 // the command line is wrong
+	exitOK           = 0 // done, nothing found
+	exitFound        = 1 // faults found, or the command failed
+	exitUsage        = 2 // the command line is wrong
+	exitInconclusive = 3 // nobody can tell
 )
 
 // errFound ends a command that has already printed what it found.
 var errFound = errors.New("faults found")
+
+// errInconclusive ends a command that has already printed why nothing can be said.
+var errInconclusive = errors.New("inconclusive")
 
 // usageError is a wrong command line.
 type usageError struct{ error }
@@ -51,6 +55,8 @@ func Run(stdin io.Reader, stdout, stderr io.Writer, args []string) int {
 		return exitOK
 	case errors.Is(err, errFound):
 		return exitFound
+	case errors.Is(err, errInconclusive):
+		return exitInconclusive
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "l4dump: %s\nRun '%s --help' for the usage.\n", text, cmd.CommandPath())
 		return exitUsage
@@ -66,7 +72,7 @@ func newRootCommand() *cobra.Command {
 		Short: "Record TCP traffic in Envoy, and read what was recorded",
 		Long: `l4dump records the TCP traffic that passes through Envoy or Istio.
 
-Exit codes: 0 fine, 1 faults found or failed, 2 wrong usage.`,
+Exit codes: 0 fine, 1 faults found or failed, 2 wrong usage, 3 inconclusive.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -76,7 +82,7 @@ Exit codes: 0 fine, 1 faults found or failed, 2 wrong usage.`,
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newDecodeCommand(), newInspectCommand(), newCheckCommand(), newSidecarCommand(), newCtlCommand())
+	root.AddCommand(newRunCommand(), newDecodeCommand(), newReplayCommand(), newInspectCommand(), newCheckCommand(), newSidecarCommand(), newCtlCommand())
 	return root
 }
 

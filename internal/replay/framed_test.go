@@ -3,6 +3,7 @@ package replay_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -179,7 +180,7 @@ func record(t *testing.T, number uint64, address string, requests []string) *pla
 		response, err := http.ReadResponse(reader, &http.Request{Method: method})
 		require.NoError(t, err)
 		_, err = io.Copy(io.Discard, response.Body)
-		require.NoError(t, err)
+		require.NoError(t, errors.Join(err, response.Body.Close()))
 		c.Data(up, answer.String())
 		answer.Reset()
 	}

@@ -167,7 +167,7 @@ func (p *play) await(ctx context.Context, step *playbook.Step) (opened time.Time
 		switch {
 		case release == Forced && p.abort():
 			l.stop(Stalled, l.stalled(&step.Gate, time.Since(begin)))
-		case release == Ended && (step.Kind != playbook.Close || p.connection.Script.Closed != capture.Upstream.String()):
+		case release == Ended:
 			l.stop(EndedEarly, l.stalled(&step.Gate, time.Since(begin)))
 		case release == Forced:
 			p.stats.forced(l.stalled(&step.Gate, time.Since(begin)))
@@ -221,10 +221,12 @@ func (p *play) hold(ctx context.Context, step *playbook.Step, opened time.Time) 
 			p.cause = byLimit
 		}
 	}
-	if !due.IsZero() {
+	switch {
+	case step.Kind != playbook.Send: // who ends late was answered late
+	case !due.IsZero():
 		p.lag = time.Since(due)
 		p.stats.late(p.lag, p.cause)
-	} else if step.Kind == playbook.Send && step.Gate.Bytes > 0 {
+	case step.Gate.Bytes > 0:
 		p.stats.reacted(time.Since(opened))
 	}
 	return due, nil

@@ -143,8 +143,9 @@ func (t *rawTurns) giveLast(bytes []byte, at time.Time) {
 
 func (t *rawTurns) open(g *playbook.Gate, ended bool) (Release, bool) {
 	switch {
-	case ended && g.End && t.offset < g.Bytes:
-		return Quiet, true
+	case ended && g.End && t.offset < g.Bytes && !t.live.reset:
+		last := t.lastSent()
+		return Quiet, last == nil || last.Answer.Length > 0 || last.AnswerBytes() == 0
 	case g.End && !ended:
 		return 0, false
 	case !t.other:

@@ -36,18 +36,26 @@ type Stats struct {
 const MaxLate = 10 * time.Millisecond
 
 // Lateness is what held steps up.
-type Lateness struct{ Player, Target, Limit uint64 }
+type Lateness struct {
+	Player uint64 `json:"player"`
+	Target uint64 `json:"target"`
+	Limit  uint64 `json:"limit"`
+}
 
 // Quantiles of a duration.
 type Quantiles struct {
-	Count                    int64
-	Mean, P50, P90, P99, Max time.Duration
+	Count int64         `json:"count"`
+	Mean  time.Duration `json:"mean_ns"`
+	P50   time.Duration `json:"p50_ns"`
+	P90   time.Duration `json:"p90_ns"`
+	P99   time.Duration `json:"p99_ns"`
+	Max   time.Duration `json:"max_ns"`
 }
 
 // Reason is what happened, with an example as one line, and how often.
 type Reason struct {
-	Example string
-	Count   uint64
+	Example string `json:"example"`
+	Count   uint64 `json:"count"`
 }
 
 // maxReasons bounds lists of reasons.
