@@ -95,6 +95,14 @@ func TestDecodeTap(t *testing.T) {
 			require.Equal(t, row.name != "HTTP", stdout != "")
 		})
 	}
+	t.Run("inspect", func(t *testing.T) {
+		code, table, stderr := runCommand("", "inspect", "--strict", "taps")
+		require.Empty(t, stderr)
+		require.Zero(t, code, table)
+		code, _, stderr = runCommand("", "inspect", "none")
+		require.Equal(t, 1, code)
+		require.Equal(t, "l4dump: stat none: no such file or directory\n", stderr)
+	})
 	t.Run("byte by byte", func(t *testing.T) {
 		var errs bytes.Buffer
 		require.Zero(t, Run(iotest.OneByteReader(bytes.NewReader(delimited)), io.Discard, &errs, []string{"decode", "--strict"}))

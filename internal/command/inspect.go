@@ -92,6 +92,10 @@ func (f *inspectFlags) check() (capture.Filter, error) {
 // inspectInputs reads the inputs called names and says what is in them.
 func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filter, names []string) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	names, err := expandFolders(names)
+	if err != nil {
+		return err
+	}
 	total, err := regularBytes(names)
 	if err != nil {
 		return err
