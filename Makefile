@@ -120,7 +120,7 @@ check: build ## formatting, vet, linters, tidy modules, and builds for every pla
 	@files=$$($(GOFUMPT) -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run make format: $$files" >&2; exit 1; fi
 	@set -e; for module in $(MODULES); do echo "check module $$module"; (cd $$module; go vet ./...; $(GOLANGCI_LINT) run ./...; go mod tidy -diff); done
 	GOOS=wasip1 GOARCH=wasm go vet ./filter/... ./internal/abi
-	GOOS=wasip1 GOARCH=wasm go -C bench vet ./hex/guest
+	GOOS=wasip1 GOARCH=wasm go -C bench vet ./hex/guest ./empty
 	GOOS=linux GOARCH=amd64 go build -o /dev/null ./cmd/l4dump
 	GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/l4dump
 	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/l4dump

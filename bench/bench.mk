@@ -1,16 +1,17 @@
-# The measurements of docs/PERFORMANCE.md. They need a quiet machine; BENCH_FLAGS adds flags, such as --rounds=9 or --json.
+# The measurements of docs/PERFORMANCE.md, whose tables they print as they stand there. They need a quiet machine; BENCH_FLAGS
+# adds flags, such as --rounds=9 or --json.
 # They are a module of their own, so that go.mod holds what the product needs, and run in its folder.
 BENCH_FLAGS :=
 
 .PHONY: bench
-bench: bench-cost ## what recording costs, in one table, some 12 minutes
+bench: bench-cost bench-start ## what recording costs, and what a start does: the tables of docs and README, some 30 minutes
 
 .PHONY: bench-all
-bench-all: bench bench-hex bench-decode bench-start bench-sidecar ## all measurements, some 20 minutes
+bench-all: bench bench-hex bench-decode bench-sidecar ## all measurements, some 40 minutes
 
 .PHONY: bench-cost
 bench-cost: build envoy ## what recording costs a worker, with each way to record and Envoy's tap
-	go -C bench run ./cost $(BENCH_FLAGS)
+	go -C bench run ./cost --dir /dev/shm $(BENCH_FLAGS)
 
 .PHONY: bench-hex
 bench-hex: build envoy ## the hot loop in V8 and wazero

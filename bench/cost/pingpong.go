@@ -2,112 +2,135 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"sync"
 	"time"
-
-	"l4dump/bench/internal/envoy"
 )
 
 const messageBytes = 64
 
 // pingpong sends small messages back and forth.
 type pingpong struct {
-	connections int // each with one message under way
-	duration    time.Duration
-	echo        *echo
+	duration time.Duration
+	service  *service
 }
 
 // exchanged is what they come to.
 type exchanged struct {
 	perSecond, p50, p99 float64 // in µs
 	cpuSeconds          float64 // of 100,000
+	peakMiB             float64 // over the resident memory before there were connections
 }
 
-// run measures one row in an Envoy of its own.
-func (p *pingpong) run(ctx context.Context, o envoy.Options, subject *envoy.Subject) (_ exchanged, err error) {
-	const workers = 1
-	e, err := envoy.Start(ctx, o, subject, workers, p.echo.address())
-	if err != nil {
-		return exchanged{}, err
-	}
-	defer func() { err = errors.Join(err, e.Stop()) }()
+// run measures a subject over so many connections, each with one message under way.
+func (p *pingpong) run(ctx context.Context, e *target, connections int) (exchanged, error) {
+	p.service.echoes.Store(true)
 	if _, err := e.Settle(ctx); err != nil {
 		return exchanged{}, err
 	}
+	if err := e.ResetPeak(); err != nil {
+		return exchanged{}, err
+	}
+	empty, err := e.Usage()
+	if err != nil {
+		return exchanged{}, err
+	}
+	all, err := connect(ctx, e.Address, connections)
+	if err != nil {
+		return exchanged{}, err
+	}
+	defer all.close()
 	const warmUp = 200 * time.Millisecond
-	if _, err := p.play(ctx, e.Address, warmUp); err != nil {
+	warm, err := all.play(ctx, warmUp)
+	if err != nil {
 		return exchanged{}, err
 	}
 	idle, err := e.Usage()
 	if err != nil {
 		return exchanged{}, err
 	}
-	latencies, err := p.play(ctx, e.Address, p.duration)
+	start := time.Now()
+	latencies, err := all.play(ctx, p.duration)
 	if err != nil {
 		return exchanged{}, err
 	}
+	took := time.Since(start)
 	busy, err := e.Usage()
 	if err != nil {
 		return exchanged{}, err
 	}
+	e.passed += 2 * messageBytes * int64(len(warm)+len(latencies))
 	slices.Sort(latencies)
 	rounds := float64(len(latencies))
 	return exchanged{
-		perSecond:  rounds / p.duration.Seconds(),
+		perSecond:  rounds / took.Seconds(),
 		p50:        microseconds(latencies[len(latencies)/2]),
 		p99:        microseconds(latencies[len(latencies)*99/100]),
 		cpuSeconds: (busy.CPUSeconds - idle.CPUSeconds) * 100_000 / rounds,
+		peakMiB:    float64(busy.PeakBytes-empty.ResidentBytes) / mebibyte,
 	}, nil
 }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// play sends messages for as long as duration and returns how long each took to come back.
-func (p *pingpong) play(ctx context.Context, address string, duration time.Duration) ([]time.Duration, error) {
-	var connections []net.Conn
+// clients are connections to Envoy.
+type clients []net.Conn
+
+func connect(ctx context.Context, address string, n int) (_ clients, err error) {
+	var c clients
 	defer func() {
-		for _, c := range connections {
-			_ = c.Close()
+		if err != nil {
+			c.close()
 		}
 	}()
 	var dialer net.Dialer
-	for range p.connections {
-		c, err := dialer.DialContext(ctx, "tcp", address)
+	for range n {
+		each, err := dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
 			return nil, fmt.Errorf("connect to Envoy: %w", err)
 		}
-		connections = append(connections, c)
+		c = append(c, each)
 	}
-	const patience = 30 * time.Second
-	end := time.Now().Add(duration)
-	latencies := make([][]time.Duration, len(connections))
-	errs := make([]error, len(connections))
-	var wait sync.WaitGroup
-	for i, c := range connections {
-		if err := c.SetDeadline(end.Add(patience)); err != nil {
-			return nil, fmt.Errorf("connect to Envoy: %w", err)
-		}
-		wait.Go(func() { latencies[i], errs[i] = exchange(ctx, c, end) })
-	}
-	wait.Wait()
-	all := slices.Concat(latencies...)
-	err := errors.Join(errs...)
-	if err == nil && len(all) == 0 {
-		err = errors.New("no message came back")
-	}
-	return all, err
+	return c, nil
 }
 
-// exchange sends a message, waits for it to come back, and so on until end.
+func (c clients) close() {
+	for _, each := range c {
+		_ = each.Close()
+	}
+}
+
+// play sends messages for as long as duration, at least one over each connection, and returns how long each took to come
+// back.
+func (c clients) play(ctx context.Context, duration time.Duration) ([]time.Duration, error) {
+	const patience = 30 * time.Second
+	end := time.Now().Add(duration)
+	latencies := make([][]time.Duration, len(c))
+	errs := make([]error, len(c))
+	var wait sync.WaitGroup
+	for i, each := range c {
+		if err := each.SetDeadline(end.Add(patience)); err != nil {
+			return nil, fmt.Errorf("connect to Envoy: %w", err)
+		}
+		wait.Go(func() { latencies[i], errs[i] = exchange(ctx, each, end) })
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err // one tells enough of what may be thousands
+		}
+	}
+	return slices.Concat(latencies...), nil
+}
+
+// exchange sends a message, waits for it to come back, and so on until end, at least once.
 func exchange(ctx context.Context, c net.Conn, end time.Time) ([]time.Duration, error) {
 	message := make([]byte, messageBytes)
 	var latencies []time.Duration
-	for start := time.Now(); start.Before(end); {
+	for start := time.Now(); len(latencies) == 0 || start.Before(end); {
 		if _, err := c.Write(message); err != nil {
 			return nil, fmt.Errorf("send through Envoy: %w", err)
 		}

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"time"
-
-	"l4dump/bench/internal/envoy"
 )
 
 const (
@@ -20,9 +17,9 @@ const (
 
 // stream sends bytes over one connection, as fast as they go.
 type stream struct {
-	mebi  int64
-	sink  *sink
-	block []byte // random bytes, sent over and over
+	mebi    int64
+	service *service
+	block   []byte // random bytes, sent over and over
 }
 
 // streamed is what streaming comes to.
@@ -32,18 +29,17 @@ type streamed struct {
 	writtenMiB, recordedPercent          float64
 }
 
-// run measures one row in an Envoy of its own.
-func (s *stream) run(ctx context.Context, o envoy.Options, subject *envoy.Subject) (_ streamed, err error) {
-	const workers = 1
-	e, err := envoy.Start(ctx, o, subject, workers, s.sink.address())
-	if err != nil {
-		return streamed{}, err
-	}
-	defer func() { err = errors.Join(err, e.Stop()) }()
-	if _, err := s.send(ctx, e.Address, 1); err != nil { // the one connection of a window that is admitted, if only one is
+// run measures a subject.
+func (s *stream) run(ctx context.Context, e *target) (streamed, error) {
+	s.service.echoes.Store(false)
+	if _, err := s.send(ctx, e, 1); err != nil { // the one connection of a window that is admitted, if only one is
 		return streamed{}, err
 	}
 	idleBytes, err := e.Settle(ctx)
+	if err != nil {
+		return streamed{}, err
+	}
+	keptBefore, err := e.kept(ctx)
 	if err != nil {
 		return streamed{}, err
 	}
@@ -54,7 +50,7 @@ func (s *stream) run(ctx context.Context, o envoy.Options, subject *envoy.Subjec
 	if err != nil {
 		return streamed{}, err
 	}
-	took, err := s.send(ctx, e.Address, s.mebi)
+	took, err := s.send(ctx, e, s.mebi)
 	if err != nil {
 		return streamed{}, err
 	}
@@ -67,61 +63,33 @@ func (s *stream) run(ctx context.Context, o envoy.Options, subject *envoy.Subjec
 	if err != nil {
 		return streamed{}, err
 	}
-	recorded, err := s.recorded(ctx, e, subject, written)
+	kept, err := e.kept(ctx)
 	if err != nil {
 		return streamed{}, err
 	}
-	total := float64(s.mebi * mebibyte)
+	kept -= keptBefore
+	total := s.mebi * mebibyte
+	if e.subject.Tapped {
+		if kept = total; written < total {
+			return streamed{}, fmt.Errorf("the tap wrote %d bytes for %d: it has cut events", written, total)
+		}
+	}
 	return streamed{
-		megabytesPerSecond: total / 1e6 / took.Seconds(),
-		cpuSecondsPerGiB:   (busy.CPUSeconds - idle.CPUSeconds) / total * gibibyte,
+		megabytesPerSecond: float64(total) / 1e6 / took.Seconds(),
+		cpuSecondsPerGiB:   (busy.CPUSeconds - idle.CPUSeconds) / float64(total) * gibibyte,
 		peakMiB:            float64(busy.PeakBytes-idle.ResidentBytes) / mebibyte,
 		writtenMiB:         float64(written) / mebibyte,
-		recordedPercent:    recorded,
+		recordedPercent:    float64(kept) / float64(total) * 100,
 	}, nil
 }
 
-// recorded returns how much of the stream was written down, in percent.
-func (s *stream) recorded(ctx context.Context, e *envoy.Envoy, subject *envoy.Subject, written int64) (float64, error) {
-	total := s.mebi * mebibyte
-	if subject.Tapped {
-		if written < total {
-			return 0, fmt.Errorf("the tap wrote %d bytes for %d: it has cut events", written, total)
-		}
-		return 100, nil
-	}
-	if subject.Plugin == "" {
-		return 0, nil
-	}
-	// The plugin gives the proxy its metrics each second.
-	const deadline = 10 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	for {
-		seen, err := e.Counter(ctx, "l4dump_bytes_seen_total")
-		if err != nil {
-			return 0, err
-		}
-		if seen == total+mebibyte {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return 0, fmt.Errorf("wait for the plugin's metrics: %w: it has seen %d bytes of %d", ctx.Err(), seen, total+mebibyte)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	kept, err := e.Counter(ctx, "l4dump_bytes_kept_total")
-	return float64(kept) / float64(total+mebibyte) * 100, err
-}
-
 // send sends mebi MiB over a connection and returns how long it took until the sink had all of them.
-func (s *stream) send(ctx context.Context, address string, mebi int64) (time.Duration, error) {
+func (s *stream) send(ctx context.Context, e *target, mebi int64) (time.Duration, error) {
 	const deadline = 5 * time.Minute
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, "tcp", address)
+	c, err := dialer.DialContext(ctx, "tcp", e.Address)
 	if err != nil {
 		return 0, fmt.Errorf("connect to Envoy: %w", err)
 	}
@@ -139,11 +107,12 @@ func (s *stream) send(ctx context.Context, address string, mebi int64) (time.Dur
 	select {
 	case <-ctx.Done():
 		return 0, fmt.Errorf("wait for the last byte: %w", ctx.Err())
-	case got := <-s.sink.received:
+	case got := <-s.service.received:
 		took := time.Since(start)
 		if got.err != nil || got.bytes != mebi*mebibyte {
 			return 0, fmt.Errorf("receive from Envoy: %d bytes of %d: %w", got.bytes, mebi*mebibyte, got.err)
 		}
+		e.passed += got.bytes
 		_, err := io.Copy(io.Discard, c) // until Envoy has closed
 		return took, err
 	}

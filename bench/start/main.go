@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"l4dump/bench/internal/command"
 	"l4dump/bench/internal/envoy"
 	"l4dump/bench/internal/report"
+	"l4dump/internal/guest"
 )
 
 func main() {
@@ -30,8 +32,6 @@ type bench struct {
 
 const (
 	mebibyte    = 1 << 20
-	without     = "no filter"
-	withPlugin  = "l4dump, switched off"
 	nobodyThere = "127.0.0.1:9" // the service is never called
 )
 
@@ -42,7 +42,7 @@ func (b *bench) register(flags *flag.FlagSet) {
 	flags.DurationVar(&b.idle, "idle", 5*time.Second, "how long it is watched after its start")
 }
 
-func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table, error) {
+func (b *bench) measure(ctx context.Context, o command.Options) (_ []*report.Table, err error) {
 	if b.idle <= 0 {
 		return nil, fmt.Errorf("idle: want more than 0, got %s", b.idle)
 	}
@@ -50,19 +50,40 @@ func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table
 	if err != nil {
 		return nil, fmt.Errorf("read the plugin: %w", err)
 	}
+	dir, err := os.MkdirTemp("", "l4dump-start-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	nothing := filepath.Join(dir, "empty.wasm")
+	if err := guest.Build(ctx, nothing, "./empty"); err != nil {
+		return nil, err
+	}
+	empty, err := os.Stat(nothing)
+	if err != nil {
+		return nil, fmt.Errorf("read the guest: %w", err)
+	}
+	subjects := []envoy.Subject{
+		envoy.Nothing(nothing), {Name: "l4dump, switched off", Plugin: envoy.Idle}, envoy.NoFilter(),
+	}
 	var tables []*report.Table
 	for binary := range strings.SplitSeq(b.envoys, ",") {
 		for _, workers := range []int{1, 4} {
-			title := fmt.Sprintf("%s, %d workers, module of %.2f MB", binary, workers, float64(module.Size())/1e6)
+			title := fmt.Sprintf("%s, %d workers, module of %.2f MB, empty one of %.2f MB",
+				binary, workers, float64(module.Size())/1e6, float64(empty.Size())/1e6)
 			t := report.New(title, []report.Metric{
-				{Name: "start-up CPU s", Decimals: 2},
-				{Name: "resident MiB", Decimals: 1},
+				{Name: "start-up CPU s", Decimals: 2, Ratio: true},
+				{Name: "resident MiB", Decimals: 1, Ratio: true},
 				{Name: "idle % of a core", Decimals: 2},
-			}, without, withPlugin)
+			}, envoy.Names(subjects)...)
 			options := b.envoy
 			options.Binary = binary
 			err := t.Measure(ctx, o.Progress, o.Rounds, func(ctx context.Context, name string) ([]float64, error) {
-				return b.run(ctx, options, workers, name)
+				subject, err := envoy.Find(subjects, name)
+				if err != nil {
+					return nil, err
+				}
+				return b.run(ctx, options, workers, subject)
 			})
 			if err != nil {
 				return nil, err
@@ -73,12 +94,8 @@ func (b *bench) measure(ctx context.Context, o command.Options) ([]*report.Table
 	return tables, nil
 }
 
-func (b *bench) run(ctx context.Context, o envoy.Options, workers int, name string) (values []float64, err error) {
-	subject := envoy.NoFilter()
-	if name == withPlugin {
-		subject = envoy.Subject{Name: name, Plugin: envoy.Idle}
-	}
-	e, err := envoy.Start(ctx, o, &subject, workers, netip.MustParseAddrPort(nobodyThere))
+func (b *bench) run(ctx context.Context, o envoy.Options, workers int, subject *envoy.Subject) (values []float64, err error) {
+	e, err := envoy.Start(ctx, o, subject, workers, netip.MustParseAddrPort(nobodyThere))
 	if err != nil {
 		return nil, err
 	}

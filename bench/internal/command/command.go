@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"l4dump/bench/internal/machine"
 	"l4dump/bench/internal/report"
 )
 
@@ -52,13 +53,31 @@ func (p *Program) Run(stdout, stderr io.Writer, args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	tables, err := p.Measure(ctx, o)
-	if err == nil {
-		err = report.Write(stdout, *asJSON, tables...)
-	}
-	if err != nil {
+	if err := p.measure(ctx, stdout, o, *asJSON); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
 		return 1
 	}
 	return 0
+}
+
+// measure writes the tables, and before them, unless they are JSON, the machine.
+func (p *Program) measure(ctx context.Context, stdout io.Writer, o Options, asJSON bool) error {
+	m, err := machine.Read("/proc")
+	if err != nil {
+		return err
+	}
+	tables, err := p.Measure(ctx, o)
+	if err != nil {
+		return err
+	}
+	if !asJSON {
+		text, err := m.After()
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(stdout, "%s\n\n", text); err != nil {
+			return fmt.Errorf("write the machine: %w", err)
+		}
+	}
+	return report.Write(stdout, asJSON, tables...)
 }

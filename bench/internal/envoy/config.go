@@ -1,12 +1,15 @@
 package envoy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -19,14 +22,17 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	"sigs.k8s.io/yaml"
 )
 
 const (
-	service    = "service" // envoy.yaml's cluster
-	anyPort    = "127.0.0.1:0"
-	tapMaxRead = 16 << 20 // more than Envoy reads at a time, so that no event is cut
+	service        = "service" // envoy.yaml's cluster
+	anyPort        = "127.0.0.1:0"
+	maxConnections = 1 << 20          // Envoy's default is 1024
+	connectTimeout = 30 * time.Second // what connects at once may wait
+	tapMaxRead     = 16 << 20         // more than Envoy reads at a time, so that no event is cut
 )
 
 // config is the project's envoy.yaml as a measurement changes it; everything else stays as users copy it.
@@ -84,6 +90,11 @@ func (c *config) setService(to netip.AddrPort) error {
 		if cluster.Name != service {
 			continue
 		}
+		cluster.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxConnections:     wrapperspb.UInt32(maxConnections),
+			MaxPendingRequests: wrapperspb.UInt32(maxConnections),
+		}}}
+		cluster.ConnectTimeout = durationpb.New(connectTimeout)
 		for _, locality := range cluster.GetLoadAssignment().GetEndpoints() {
 			for _, e := range locality.LbEndpoints {
 				return setAddress(e.GetEndpoint().GetAddress(), to.String())
@@ -97,7 +108,7 @@ func (c *config) setService(to netip.AddrPort) error {
 func (c *config) apply(s *Subject, module, tapPrefix string) error {
 	if s.Plugin == "" {
 		c.filters.Filters = c.filters.Filters[1:]
-	} else if err := c.setPlugin(module, s.Plugin); err != nil {
+	} else if err := c.setPlugin(cmp.Or(s.Module, module), s.Plugin); err != nil {
 		return err
 	}
 	if !s.Tapped {

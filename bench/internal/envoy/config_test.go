@@ -75,7 +75,15 @@ func TestSubjects(t *testing.T) {
 // TestPlugins has the configurations of the rows: the plugin must take them.
 func TestPlugins(t *testing.T) {
 	for _, row := range []struct{ name, text string }{
-		{"idle", Idle}, {"budget", Budget}, {"everything", Everything}, {"long lines", LongLines},
+		{"idle", Idle},
+		{"window closed", Closed},
+		{"not admitted", NotAdmitted},
+		{"budget", Budget},
+		{"everything", Everything},
+		{"long lines", LongLines},
+		{"long writes", LongWrites},
+		{"masked", Masked},
+		{"layotto", Layotto},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			_, err := strategy.Parse([]byte(row.text))

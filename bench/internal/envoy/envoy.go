@@ -186,14 +186,7 @@ func (e *Envoy) Counter(ctx context.Context, name string) (int64, error) {
 // WrittenBytes returns the size of the logs and taps.
 func (e *Envoy) WrittenBytes() (int64, error) {
 	var total int64
-	err := filepath.WalkDir(e.dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Base(name) == "envoy.json" || filepath.Base(name) == "admin" {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
+	err := e.eachWritten(func(_ string, info fs.FileInfo) error {
 		total += info.Size()
 		return nil
 	})
@@ -201,6 +194,28 @@ func (e *Envoy) WrittenBytes() (int64, error) {
 		return 0, fmt.Errorf("measure what Envoy wrote: %w", err)
 	}
 	return total, nil
+}
+
+// Clear empties the logs and taps, which Envoy continues to write.
+func (e *Envoy) Clear() error {
+	err := e.eachWritten(func(name string, _ fs.FileInfo) error { return os.Truncate(name, 0) })
+	if err != nil {
+		return fmt.Errorf("clear what Envoy wrote: %w", err)
+	}
+	return nil
+}
+
+func (e *Envoy) eachWritten(do func(name string, info fs.FileInfo) error) error {
+	return filepath.WalkDir(e.dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Base(name) == "envoy.json" || filepath.Base(name) == "admin" {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return do(name, info)
+	})
 }
 
 // Settle waits until Envoy writes no more and uses next to no CPU time, and returns how much it has written.

@@ -10,6 +10,7 @@ import (
 type Subject struct {
 	Name    string
 	Plugin  string                        // the plugin's configuration; empty leaves the filter out
+	Module  string                        // another module than the plugin
 	Tap     tapconfigv3.OutputSink_Format // how Envoy's own tap writes
 	Tapped  bool                          // whether there is a tap
 	LogPath bool                          // the log goes to Envoy's --log-path, which a thread of its own writes
@@ -25,15 +26,24 @@ const (
 		`"max_connections_per_window":1}}`
 	Everything = all + `}`
 	LongLines  = all + `,"output":{"max_line_bytes":65536}}`
-	LongWrites = all + `,"output":{"write_bytes":65536}}`
+	LongWrites = all + longWrites + `}`
+	Masked     = recorded + `,"mask":{"patterns":["password","secret"],"http_headers":true,"card_numbers":true}}` + longWrites + `}`
 	Layotto    = all + `,"output":{"format":"layotto"}}`
 
 	open = `{"strategy":{"switch":"ON","interval":3600,"duration":3599},"resource_guard":"off"`
-	all  = open + `,"capture":{"directions":["downstream","upstream"],"max_bytes_per_second":0,"max_lines_per_second":0}`
+	all  = recorded + `}`
+
+	recorded   = open + `,"capture":{"directions":["downstream","upstream"],"max_bytes_per_second":0,"max_lines_per_second":0`
+	longWrites = `,"output":{"write_bytes":65536}`
 )
 
 // NoFilter is the control of every table.
 func NoFilter() Subject { return Subject{Name: "no filter"} }
+
+// Nothing is a filter that does nothing, which module is: what the plugin could cost at least.
+func Nothing(module string) Subject {
+	return Subject{Name: "a filter in Go that does nothing", Plugin: Idle, Module: module}
+}
 
 // TapJSON is Envoy's own tap with JSON lines.
 func TapJSON() Subject {

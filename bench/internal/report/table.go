@@ -17,6 +17,7 @@ type Metric struct {
 	Name     string // with its unit
 	Decimals int
 	Ratio    bool // show how it relates to the control's
+	Only     bool // show just that
 }
 
 // Table holds the runs of some subjects. The first row is the control. The runs of one round are compared with each
@@ -53,6 +54,39 @@ func (t *Table) Add(name string, values ...float64) error {
 		}
 	}
 	return fmt.Errorf("add a run: no row %q", name)
+}
+
+// Column is a metric that another table shows under another name.
+type Column struct{ Metric, Name string }
+
+// Ratios returns a table of how rows relate to the control, in the metrics of columns. It has the runs so far.
+func (t *Table) Ratios(title string, columns []Column, rows ...string) (*Table, error) {
+	var metrics []Metric
+	var places []int
+	for _, c := range columns {
+		place := slices.IndexFunc(t.metrics, func(m Metric) bool { return m.Name == c.Metric })
+		if place < 0 {
+			return nil, fmt.Errorf("take ratios: no metric %q", c.Metric)
+		}
+		places = append(places, place)
+		metrics = append(metrics, Metric{Name: c.Name, Ratio: true, Only: true})
+	}
+	ratios := New(title, metrics)
+	for i, r := range t.rows {
+		if i > 0 && !slices.Contains(rows, r.name) {
+			continue
+		}
+		taken := row{name: r.name}
+		for _, run := range r.runs {
+			values := make([]float64, 0, len(places))
+			for _, place := range places {
+				values = append(values, run[place])
+			}
+			taken.runs = append(taken.runs, values)
+		}
+		ratios.rows = append(ratios.rows, taken)
+	}
+	return ratios, nil
 }
 
 // Figure is what a row's runs come to for one metric.
@@ -136,7 +170,7 @@ func (t *Table) text() string {
 	head := []string{""}
 	for _, m := range t.metrics {
 		head = append(head, m.Name)
-		if m.Ratio {
+		if m.Ratio && !m.Only {
 			head = append(head, "ratio")
 		}
 	}
@@ -147,7 +181,9 @@ func (t *Table) text() string {
 		rounds = max(rounds, len(r.runs))
 		line := []string{r.name}
 		for k, f := range t.figures(r) {
-			line = append(line, strconv.FormatFloat(f.Median, 'f', t.metrics[k].Decimals, 64))
+			if !t.metrics[k].Only {
+				line = append(line, strconv.FormatFloat(f.Median, 'f', t.metrics[k].Decimals, 64))
+			}
 			switch {
 			case !t.metrics[k].Ratio:
 			case f.Ratio == nil:

@@ -60,6 +60,30 @@ func TestText(t *testing.T) {
 `, out.String())
 }
 
+func TestRatios(t *testing.T) {
+	ratios, err := example(t).Ratios("Summary", []Column{{"CPU s", "CPU"}, {"MB/s", "throughput"}}, "filter")
+	require.NoError(t, err)
+	require.Equal(t, `Summary, 3 rounds
+
+|           |  CPU | throughput |
+|-----------|-----:|-----------:|
+| no filter | 1.00 |       1.00 |
+| filter    | 3.25 |       0.50 |
+
+`, ratios.text())
+
+	t.Run("the control only", func(t *testing.T) {
+		ratios, err := example(t).Ratios("Summary", []Column{{"MB/s", "throughput"}})
+		require.NoError(t, err)
+		require.Equal(t, "Summary, 3 rounds\n\n|           | throughput |\n|-----------|-----------:|\n"+
+			"| no filter |       1.00 |\n\n", ratios.text())
+	})
+	t.Run("of what is not there", func(t *testing.T) {
+		_, err := example(t).Ratios("Summary", []Column{{"GB/s", "throughput"}})
+		require.EqualError(t, err, `take ratios: no metric "GB/s"`)
+	})
+}
+
 func TestJSON(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, Write(&out, true, example(t)))
