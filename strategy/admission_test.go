@@ -9,162 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// contended is a number that other workers store to between each fourth Load and its Store.
-type contended struct {
-	n       int64
-	version uint32
-	loads   int
-}
-
-func (c *contended) Load() (int64, uint32) {
-	version := c.version
-	if c.loads++; c.loads%4 == 0 {
-		c.version++
-	}
-	return c.n, version
-}
-
-func (c *contended) Store(n int64, version uint32) bool {
-	if version != c.version {
-		return false
-	}
-	c.n, c.version = n, version+1
-	return true
-}
-
-func newShared() *Shared {
-	return &Shared{SpentUntil: &contended{}, Live: &Headcount{Table: &contendedBytes{}, ID: 1}, Window: &contended{}, WindowBytes: &contended{}}
-}
-
-// load is what clients do: each has one connection after the other, of so many reads.
-type load struct {
-	clients int
-	reads   func(r *rand.Rand) []int // the sizes of a connection's reads
-	factor  float64                  // times the budget that all clients together offer
-	pause   func(r *rand.Rand) int64 // between two reads, if factor is 0
-	start   func(client int) int64   // when a client begins
-}
-
-// outcome is what became of a simulated load.
-type outcome struct {
-	seen, recorded, ended, whole int
-	cost                         int64 // of everything recorded
-	sizes, wholeSizes            []int // of all ended connections and of the whole ones
-	perWindow                    map[int64]int
-	maxLive                      int
-}
-
-type client struct {
-	worker   int
-	at       int64
-	reads    []int
-	next     int
-	claim    *Claim
-	admitted bool
-}
-
-// simulate runs a load on workers for a time, in nanoseconds.
-func simulate(c *Capture, l load, workers int, span int64, seed uint64) (o outcome) {
-	const begin = 1_800_000_000 * nanosecondsPerSecond
-	const most = 1792
-	const tick = nanosecondsPerSecond / 4
-	r := rand.New(rand.NewPCG(seed, 2))
-	shared := newShared()
-	admissions := make([]Admission, workers)
-	clients := make([]client, l.clients)
-	o.perWindow = map[int64]int{}
-	for i := range clients {
-		clients[i] = client{worker: i % workers, at: begin + int64(i)*1000}
-		if l.start != nil {
-			clients[i].at = begin + l.start(i)
-		}
-	}
-	live := 0
-	ticks := int64(begin)
-	for {
-		k := &clients[0]
-		for i := range clients {
-			if clients[i].at < k.at {
-				k = &clients[i]
-			}
-		}
-		now := k.at
-		if now >= begin+span {
-			return o
-		}
-		for ; ticks <= now; ticks += tick {
-			for i := range admissions {
-				admissions[i].Expire(shared.SpentUntil, ticks)
-			}
-		}
-		a := &admissions[k.worker]
-		w := Window{Start: now / nanosecondsPerSecond / 30 * 30, Interval: 30}
-		if k.claim == nil {
-			k.claim, k.reads, k.next = &Claim{}, l.reads(r), 0
-			k.admitted = a.Admit(c, shared, w, k.claim, now) == Recorded
-			o.seen++
-			if k.admitted {
-				o.recorded++
-				o.perWindow[w.Start]++
-				o.cost += controlLines * c.controlCost()
-				live++
-				o.maxLive = max(o.maxLive, live)
-			}
-		}
-		n := k.reads[k.next]
-		switch {
-		case k.claim.Reason() != Recorded:
-			a.Count(c, k.claim, n, most)
-		case a.Take(c, w, k.claim, n, most, now) == Recorded:
-			o.cost += (&Admission{}).count(c, &Claim{}, n, most)
-		}
-		k.next++
-		if l.factor > 0 {
-			cost := max(costOf(int64(n), c.MaxBytesPerSecond), int64((n+most-1)/most)*costOf(1, c.MaxLinesPerSecond))
-			k.at += int64(float64(cost) * float64(l.clients) / l.factor * (0.8 + 0.4*r.Float64()))
-		} else {
-			k.at += l.pause(r)
-		}
-		if k.next == len(k.reads) {
-			size := 0
-			for _, n := range k.reads {
-				size += n
-			}
-			o.sizes = append(o.sizes, size)
-			if k.admitted {
-				live--
-				o.ended++
-				if k.claim.Reason() == Recorded {
-					o.whole++
-					o.wholeSizes = append(o.wholeSizes, size)
-				}
-			}
-			a.Close(c, k.claim, k.at)
-			k.claim = nil
-		}
-	}
-}
-
-func chunks(first, rest int) []int {
-	reads := []int{}
-	if first > 0 {
-		reads = append(reads, first)
-	}
-	for ; rest > 0; rest -= 64 << 10 {
-		reads = append(reads, min(rest, 64<<10))
-	}
-	return reads
-}
-
-func messages(n int) []int {
-	reads := make([]int, n)
-	for i := range reads {
-		reads[i] = 64
-	}
-	return reads
-}
-
-// TestAdmissionUnderLoad holds what is recorded of a load to the budget, and to whole connections.
+// TestAdmissionUnderLoad holds what is recorded of loads to whole connections, of which at least 95 % are, and to the
+// budget, of which they are at least 70 %: for any seed, with one worker and with two.
 func TestAdmissionUnderLoad(t *testing.T) {
 	config := DefaultConfig()
 	large := func(r *rand.Rand) []int { return chunks(64, 256<<10+r.IntN(3840<<10)) }
@@ -177,45 +23,60 @@ func TestAdmissionUnderLoad(t *testing.T) {
 		}
 		return []int{1000}
 	}
-	const short = 8
+	together := func(int) int64 { return 0 }
+	// apart has clients begin one after the other, within the time of one's large connection.
+	apart := func(factor int64) func(i int) int64 {
+		return func(i int) int64 { return int64(i) * 4 * nanosecondsPerSecond / factor }
+	}
 	for _, row := range []struct {
 		name        string
 		reads       func(*rand.Rand) []int
+		start       func(client int) int64
 		factor      float64
 		seconds     int64
+		seeds       uint64
+		heavy       bool    // it takes many seconds
 		least, most float64 // percent of the budget
 	}{
-		{"64 KiB, 10 times", medium, 10, short, 70, 120},
-		{"64 KiB, 10 times, long", medium, 10, 60, 70, 120},
-		{"64 KiB, 40 times", medium, 40, short, 70, 120},
-		{"64 KiB, 40 times, long", medium, 40, 60, 70, 120},
-		// In 8 s half a connection more or less is a quarter of the budget: of 20 seeds, 5 at 40 times make over 120, up to 122.
-		{"256 KiB to 4 MiB, 10 times", large, 10, short, 70, 120},
-		{"256 KiB to 4 MiB, 10 times, long", large, 10, 60, 70, 120},
-		{"256 KiB to 4 MiB, 40 times", large, 40, short, 70, 120},
-		{"256 KiB to 4 MiB, 40 times, long", large, 40, 60, 70, 120},
-		{"100 requests, 10 times", many, 10, short, 70, 120},
-		{"100 requests, 10 times, long", many, 10, 60, 70, 120},
-		{"100 requests, 40 times", many, 40, short, 70, 120},
-		{"2 requests, 10 times", few, 10, short, 70, 120},
-		{"2 requests, 40 times", few, 40, 3, 70, 120},
-		// The clients are held by their large connections most of the time: whenever the allowance is full, it waits
-		// for one to begin.
-		{"90 % 1 KB, 10 % 4 MiB, 10 times", mixed, 10, 60, 60, 120},
-		{"90 % 1 KB, 10 % 4 MiB, 40 times", mixed, 40, 60, 70, 120},
+		{"64 KiB, 10 times", medium, together, 10, 8, 10, false, 95, 105},
+		{"64 KiB, 10 times, long", medium, together, 10, 60, 1, true, 95, 105},
+		{"64 KiB, 40 times", medium, together, 40, 8, 5, false, 95, 105},
+		{"64 KiB, 40 times, long", medium, together, 40, 60, 1, true, 95, 105},
+		{"256 KiB to 4 MiB, 10 times", large, together, 10, 8, 20, false, 75, 105},
+		{"256 KiB to 4 MiB, 10 times, long", large, together, 10, 60, 10, false, 85, 105},
+		// The largest is 4 s of the budget and comes in 1.6 s. What is not paid of it at the end is 30 % of 8 s at most.
+		{"256 KiB to 4 MiB, 40 times", large, together, 40, 8, 20, false, 75, 130},
+		{"256 KiB to 4 MiB, 40 times, long", large, together, 40, 60, 10, false, 85, 105},
+		{"100 requests, 10 times", many, together, 10, 8, 1, false, 95, 105},
+		{"100 requests, 10 times, long", many, together, 10, 60, 1, true, 95, 105},
+		{"100 requests, 40 times", many, together, 40, 4, 1, false, 95, 105},
+		{"2 requests, 10 times", few, together, 10, 4, 1, false, 95, 105},
+		{"2 requests, 40 times", few, together, 40, 2, 1, false, 95, 110},
+		{"90 % 1 KB, 10 % 4 MiB, 10 times", mixed, apart(10), 10, 60, 10, false, 85, 105},
+		{"90 % 1 KB, 10 % 4 MiB, 40 times", mixed, apart(40), 40, 60, 10, false, 85, 105},
+		// Clients that begin together are held by their large connections together: the allowance is full while none
+		// begins. In the 6.4 s of such a connection one is 62 % of the budget, two are more than all of it.
+		{"90 % 1 KB, 10 % 4 MiB, 10 times, in step", mixed, together, 10, 60, 10, false, 60, 105},
+		{"90 % 1 KB, 10 % 4 MiB, 40 times, in step", mixed, together, 40, 60, 10, false, 75, 105},
 	} {
 		for _, workers := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s, %d workers", row.name, workers), func(t *testing.T) {
-				if row.seconds > short && os.Getenv("HEAVY") != "true" {
+				if row.heavy && os.Getenv("HEAVY") != "true" {
 					t.Skip("skipped without HEAVY=true: run make test-heavy")
 				}
+				t.Parallel()
 				span := row.seconds * nanosecondsPerSecond
-				o := simulate(&config.Capture, load{clients: 16, reads: row.reads, factor: row.factor}, workers, span, 1)
-				share := 100 * float64(o.cost) / float64(span)
-				t.Logf("%d of %d recorded, %d of %d ended whole, %.0f %% of the budget", o.recorded, o.seen, o.whole, o.ended, share)
-				require.GreaterOrEqual(t, o.whole*100, o.ended*95)
-				require.GreaterOrEqual(t, share, row.least)
-				require.LessOrEqual(t, share, row.most)
+				l := load{clients: 16, reads: row.reads, factor: row.factor, start: row.start}
+				for seed := range row.seeds {
+					o := simulate(&config.Capture, l, workers, span, seed+1)
+					share := 100 * float64(o.cost) / float64(span)
+					t.Logf("seed %d: %d of %d recorded, %d of %d ended whole, %.0f %% of the budget",
+						seed+1, o.recorded, o.seen, o.whole, o.ended, share)
+					require.Greater(t, o.ended, 0)
+					require.GreaterOrEqual(t, o.whole*100, o.ended*95)
+					require.GreaterOrEqual(t, share, row.least)
+					require.LessOrEqual(t, share, row.most)
+				}
 			})
 		}
 	}
