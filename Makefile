@@ -115,6 +115,19 @@ debian: ## install the programs that tests hold the output to (tshark, tcpdump),
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEBIAN) >/dev/null; \
 	fi
 
+# What reads the page of `l4dump inspect --html` in tests.
+PLAYWRIGHT := 1.65.2
+
+.PHONY: browser
+browser: ## install the browser that a test opens pages in: Debian's chromium, and Playwright from PyPI
+	@$(MAKE) --no-print-directory debian DEBIAN=chromium
+	@if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "Playwright is not installed: there is no $(PYTHON) with venv; the test says that it is skipped" >&2; \
+		[ "$(CI)" != true ]; \
+	elif ! build/browser/bin/python -c 'import playwright' 2>/dev/null; then \
+		$(PYTHON) -m venv build/browser && build/browser/bin/pip install --quiet --disable-pip-version-check playwright==$(PLAYWRIGHT); \
+	fi
+
 .PHONY: check
 check: build ## formatting, vet, linters, tidy modules, and builds for every platform
 	@files=$$($(GOFUMPT) -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "run make format: $$files" >&2; exit 1; fi

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ import (
 // inspectFlags are the flags of the inspect command.
 type inspectFlags struct {
 	json   bool
+	html   string
+	force  bool
 	top    int
 	strict bool
 	color  string
@@ -39,6 +42,10 @@ port, client and server name; which connections are whole, and why the others ar
 and those that lasted longest; what the recorder dropped, with the configuration's key of the limit;
 what share of bytes, connections and time the sample covers; and what is wrong with the input.
 
+With --html, it also writes a page for a browser: a timeline, all connections to search and sort,
+and the beginning of each conversation as hex and text. The page is complete in itself and loads
+nothing. It holds what was recorded: the file has mode 0600.
+
 The protocol is a guess from a connection's first bytes. It knows TLS with its version and server
 name, HTTP/1, HTTP/2, Redis, MySQL, PostgreSQL, MQTT, Kafka, MongoDB and AMQP, and says "unknown"
 of all others.
@@ -47,6 +54,9 @@ Exit codes: 0 there are records, 1 there is none of those that were asked for, o
 be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 		Example: `  # what a proxy's log holds
   l4dump inspect envoy.log
+
+  # the same as a page, to look into conversations
+  l4dump inspect --html recording.html envoy.log
 
   # the connections of a capture that are not whole, and why
   l4dump inspect --json --top 1000 dump.pcapng | jq '.largest[] | select(.state != "whole") | {conn, why}'`,
@@ -64,6 +74,8 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&flags.json, "json", false, "write JSON, as FORMAT describes it")
+	f.StringVar(&flags.html, "html", "", "write a page for a browser to this file, too")
+	f.BoolVar(&flags.force, "force", false, "replace the file of --html")
 	f.IntVar(&flags.top, "top", 10, "rows of each table")
 	flags.define(f)
 	f.BoolVar(&flags.strict, "strict", false, "exit 1 if there is any fault, too")
@@ -78,6 +90,9 @@ func (f *inspectFlags) check() (capture.Filter, error) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	if f.top < 1 || f.top > maxTop {
 		fault("--top is %d; wanted 1 to %d", f.top, maxTop)
+	}
+	if f.force && f.html == "" {
+		fault("--force belongs to --html")
 	}
 	if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, f.color) {
 		fault("--color is %q; wanted auto, always or never", f.color)
@@ -100,11 +115,17 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 	if err != nil {
 		return err
 	}
+	page, err := createPage(flags)
+	if err != nil {
+		return err
+	}
 	p := &printer{stderr: stderr}
 	if total > 0 && isTerminal(stderr) {
 		p.bar = newProgressBar(stderr, cmd.Name(), total)
 	}
-	summary := inspect.NewSummary(inspect.Options{Top: flags.top, Part: flags.given()})
+	summary := inspect.NewSummary(inspect.Options{
+		Top: flags.top, Part: flags.given(), Conversations: flags.html != "",
+	})
 	log := dumplog.NewSource(dumplog.Options{Forms: forms}, p.inputs(dumplog.Chronological(names), cmd.InOrStdin(), false)...)
 	assembler := capture.NewAssembler(summary, capture.Options{Filter: filter, Reporter: summary})
 	err = log.Read(cmd.Context(), assembler)
@@ -113,11 +134,14 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 		err = assembler.Finish()
 	}
 	if err != nil {
-		return err
+		return errors.Join(err, page.close())
 	}
 	stats := assembler.Stats()
 	p.explain(log, stats, flags.given())
 	report := summary.Report(log.LayottoLines())
+	if err := errors.Join(page.write(summary, titleOf(names)), page.close()); err != nil {
+		return err
+	}
 	if flags.json {
 		err = report.WriteJSON(stdout)
 	} else {
@@ -132,6 +156,45 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 		return errFound
 	}
 	return nil
+}
+
+// page is the file of --html; nil if there is none.
+type page struct{ file *os.File }
+
+func createPage(flags *inspectFlags) (*page, error) {
+	if flags.html == "" {
+		return nil, nil //nolint:nilnil // no page is asked for
+	}
+	file, err := createFile(flags.html, flags.force)
+	if err != nil {
+		return nil, err
+	}
+	return &page{file}, nil
+}
+
+func (p *page) write(summary *inspect.Summary, title string) error {
+	if p == nil {
+		return nil
+	}
+	w := bufio.NewWriter(p.file)
+	return errors.Join(summary.WriteHTML(w, title), w.Flush())
+}
+
+func (p *page) close() error {
+	if p == nil {
+		return nil
+	}
+	return p.file.Close()
+}
+
+// titleOf returns what a page on these inputs is called.
+func titleOf(names []string) string {
+	const most = 3
+	title := strings.Join(names[:min(len(names), most)], ", ")
+	if len(names) > most {
+		title += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return title
 }
 
 // widthOf returns how many columns a terminal has, or 0 if w is none.

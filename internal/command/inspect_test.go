@@ -3,6 +3,8 @@ package command
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"testing"
@@ -70,6 +72,15 @@ func TestInspect(t *testing.T) {
 		{"no such file", "", []string{"none.log"}, 1, "", "l4dump: stat none.log: no such file or directory\n"},
 		{"--top 0", "", []string{"--top", "0"}, 2, "", "l4dump: --top is 0; wanted 1 to 1000\n" + hint},
 		{"--top 1001", "", []string{"--top", "1001"}, 2, "", "l4dump: --top is 1001; wanted 1 to 1000\n" + hint},
+		{"--force alone", "", []string{"--force"}, 2, "", "l4dump: --force belongs to --html\n" + hint},
+		{"a page", whole, []string{"--html", "page.html"}, 0, inspectText, ""},
+		{
+			"a page that is there", whole,
+			[]string{"--html", "page.html"},
+			1, "", "l4dump: open page.html: file exists; name another one, or replace it with --force\n",
+		},
+		{"a page, replaced", whole, []string{"--html", "page.html", "--force"}, 0, inspectText, ""},
+		{"a page in no folder", whole, []string{"--html", "none/page.html"}, 1, "", "l4dump: open none/page.html: no such file or directory\n"},
 		{
 			"several faults", "",
 			[]string{"--color", "red", "--port", "65536"},
@@ -84,6 +95,11 @@ func TestInspect(t *testing.T) {
 			require.Equal(t, row.code, code)
 		})
 	}
+
+	page, err := os.ReadFile("page.html")
+	require.NoError(t, err)
+	require.Contains(t, string(page), dumpConn)
+	require.Contains(t, string(page), "<title>- · l4dump</title>")
 
 	for _, row := range []struct {
 		name  string
@@ -106,6 +122,23 @@ func TestInspect(t *testing.T) {
 			require.Equal(t, []any{uint64(1), row.want}, []any{report.Connections, report.States[0].Connections})
 		})
 	}
+}
+
+// TestInspectPageIsPrivate holds that nobody else may read a page, whatever stood in its place.
+func TestInspectPageIsPrivate(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("old.html", nil, 0o644))
+	for _, name := range []string{"old.html", "new.html"} {
+		require.Zero(t, Run(strings.NewReader(dumpLines()[0]), io.Discard, io.Discard, []string{"inspect", "--force", "--html", name}))
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	}
+}
+
+func TestTitleOf(t *testing.T) {
+	require.Equal(t, "a, b, c", titleOf([]string{"a", "b", "c"}))
+	require.Equal(t, "a, b, c and 1 more", titleOf([]string{"a", "b", "c", "d"}))
 }
 
 func TestInspectColors(t *testing.T) {

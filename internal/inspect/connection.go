@@ -22,6 +22,8 @@ type connection struct {
 	settled bool      // further bytes cannot tell more
 	heads   [2][]byte // the first bytes by direction, while they are wanted
 	noHead  [2]bool   // by direction: the first bytes, or the next of them, are not there
+
+	transcript *transcript // nil: the conversation is not kept
 }
 
 // Event implements capture.Consumer.
@@ -32,6 +34,9 @@ func (c *connection) Event(e *capture.Event, _ capture.Place) error {
 		c.begin(e)
 	}
 	c.first, c.last = min(c.first, e.Time), max(c.last, e.Time)
+	if c.transcript != nil {
+		s.kept.add(c.transcript, e)
+	}
 	if e.Kind != capture.KindData {
 		return nil
 	}
@@ -122,8 +127,12 @@ func (c *connection) settle() {
 	c.heads = [2][]byte{}
 }
 
-// Fault implements capture.Consumer; the Summary is told by the Assembler.
-func (c *connection) Fault(*capture.Fault) {}
+// Fault implements capture.Consumer. The Summary is told by the Assembler.
+func (c *connection) Fault(f *capture.Fault) {
+	if c.transcript != nil {
+		c.transcript.fault(f)
+	}
+}
 
 // End implements capture.Consumer.
 func (c *connection) End(v *capture.Verdict) error {
@@ -176,6 +185,14 @@ func (c *connection) serverName() string {
 		return open.SNI
 	}
 	return c.guess.SNI
+}
+
+// begun returns the time of the first event; of the fault, if there is none.
+func (c *connection) begun() int64 {
+	if c.first > c.last {
+		return c.info.Time
+	}
+	return c.first
 }
 
 func (c *connection) nanos() int64 { return max(c.last-c.first, 0) }

@@ -20,6 +20,8 @@ type Options struct {
 	Top int // connections in each ranking
 	// Part says that only a part of the recording is given to the Summary: nothing is said then of what is not there.
 	Part bool
+	// Conversations says that the beginning of each conversation is kept, for Summary.WriteHTML.
+	Conversations bool
 }
 
 // Summary is a capture.Sink and a capture.Reporter that keeps what a Report needs, in bounded memory. It is not safe for
@@ -41,11 +43,12 @@ type Summary struct {
 	peers       groups
 	names       groups
 	vms         map[uint64]*numbers
-	kept        Share // bytes, of the connections with a ledger
+	bytesKept   Share // of the connections with a ledger
 	ledgers     uint64
 	headBytes   int // in the heads of all connections
 	largest     ranking
 	longest     ranking
+	kept        *transcripts // nil: no conversation is kept
 }
 
 // numbers are those that the connections of a VM have.
@@ -74,6 +77,9 @@ func NewSummary(options Options) *Summary {
 		}},
 		longest: ranking{most: options.Top, value: func(c *Connection) int64 { return c.nanos }},
 	}
+	if options.Conversations {
+		s.kept = newTranscripts()
+	}
 	for i := range s.causes {
 		s.causes[i] = map[cause]uint64{}
 	}
@@ -82,7 +88,11 @@ func NewSummary(options Options) *Summary {
 
 // Begin implements capture.Sink.
 func (s *Summary) Begin(c *capture.Connection) capture.Consumer {
-	return &connection{summary: s, info: c, first: math.MaxInt64, last: math.MinInt64}
+	one := &connection{summary: s, info: c, first: math.MaxInt64, last: math.MinInt64}
+	if s.kept != nil {
+		one.transcript = s.kept.begin()
+	}
+	return one
 }
 
 // Flush implements capture.Sink.
@@ -125,8 +135,11 @@ func (s *Summary) end(c *connection, v *capture.Verdict) {
 	if name := c.serverName(); name != "" {
 		s.names.add(name, whole, bytes)
 	}
-	if s.largest.takes(int64(min(bytes.total(), math.MaxInt64))) || s.longest.takes(c.nanos()) {
+	if c.transcript != nil || s.largest.takes(int64(min(bytes.total(), math.MaxInt64))) || s.longest.takes(c.nanos()) {
 		row := c.row(v)
+		if c.transcript != nil {
+			c.transcript.row, c.transcript.first = row, c.begun()
+		}
 		s.largest.add(&row)
 		s.longest.add(&row)
 	}
@@ -154,8 +167,8 @@ func (s *Summary) countLedger(v *capture.Verdict) {
 	counted := make([]string, 0, 2)
 	for d := range v.Close.Ledger {
 		ledger := &v.Close.Ledger[d]
-		s.kept.Part += ledger.Kept
-		s.kept.Whole += ledger.Seen
+		s.bytesKept.Part += ledger.Kept
+		s.bytesKept.Whole += ledger.Seen
 		for _, drop := range ledger.Dropped {
 			count := s.drops[drop.Reason]
 			switch {
@@ -231,7 +244,7 @@ func (s *Summary) reportStates() []StateCount {
 func (s *Summary) reportSample() Sample {
 	var sample Sample
 	if s.ledgers > 0 {
-		kept := s.kept
+		kept := s.bytesKept
 		sample.Bytes = &kept
 	}
 	if s.options.Part {

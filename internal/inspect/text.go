@@ -138,8 +138,19 @@ func (t *text) completeness() {
 
 // sample says what share of the traffic the recording covers.
 func (t *text) sample() {
-	s := &t.report.Sample
-	var lines []string
+	lines := t.report.Sample.sentences()
+	if len(lines) == 0 {
+		return
+	}
+	t.line(styleNone, "")
+	t.line(styleTitle, "the sample covers")
+	for _, line := range lines {
+		t.wrapped(styleNone, line)
+	}
+}
+
+// sentences says what the sample covers.
+func (s *Sample) sentences() (lines []string) {
 	if s.Bytes != nil {
 		lines = append(lines, fmt.Sprintf("%s of the bytes that passed on these connections: %s of %s",
 			percent(*s.Bytes), size(s.Bytes.Part), size(s.Bytes.Whole)))
@@ -150,21 +161,13 @@ func (t *text) sample() {
 	}
 	for i, each := range s.Intervals {
 		if i == maxIntervals {
-			lines = append(lines, fmt.Sprintf("and %d more intervals", len(s.Intervals)-i))
-			break
+			return append(lines, fmt.Sprintf("and %d more intervals", len(s.Intervals)-i))
 		}
 		within := Share{uint64(math.Ceil(each.WithinSeconds * 1000)), uint64(each.Seconds) * 1000}
 		lines = append(lines, fmt.Sprintf("%s of the time or more: the first %s of each %d s, in %d of %d windows",
 			percent(within), duration(int64(each.WithinSeconds*1e9)), each.Seconds, each.Windows.Part, each.Windows.Whole))
 	}
-	if len(lines) == 0 {
-		return
-	}
-	t.line(styleNone, "")
-	t.line(styleTitle, "the sample covers")
-	for _, line := range lines {
-		t.wrapped(styleNone, line)
-	}
+	return lines
 }
 
 // maxIntervals bounds the lines about windows; one strategy has one interval.
