@@ -1,5 +1,3 @@
-//go:build browser
-
 package inspect_test
 
 import (
@@ -15,6 +13,9 @@ import (
 
 // TestBrowser opens pages in Chromium; testdata/browser.py says what must be there.
 func TestBrowser(t *testing.T) {
+	if os.Getenv("HEAVY") != "true" {
+		t.Skip("skipped without HEAVY=true: run make test-heavy")
+	}
 	python, err := filepath.Abs("../../build/browser/bin/python")
 	require.NoError(t, err)
 	chromium, missing := exec.LookPath("chromium")
