@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/capture/capturetest"
 	"l4dump/internal/capture/dumplog"
 	"l4dump/record"
 )
@@ -18,7 +19,7 @@ func benchmarkDump() []byte {
 	var dump bytes.Buffer
 	payload := []byte(strings.Repeat("payload!", 233))
 	for i := range uint64(4096) {
-		h := record.Header{Window: window, Port: 8080, Conn: record.ConnID{VM: 1, Number: i % 8}, Seq: i / 8, Time: startTime}
+		h := record.Header{Window: capturetest.Window, Port: 8080, Conn: record.ConnID{VM: 1, Number: i % 8}, Seq: i / 8, Time: capturetest.StartTime}
 		line := record.AppendOpen(nil, &h, &record.Open{Unit: "connections", Source: client4, Destination: server4Text})
 		if h.Seq > 0 {
 			line = record.AppendData(nil, &h, record.Direction(h.Seq%2), (h.Seq-1)/2*uint64(len(payload)), payload)

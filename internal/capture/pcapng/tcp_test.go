@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/capture/capturetest"
 )
 
 // plain is a pcap file of frames.
@@ -53,29 +54,6 @@ func frames(prefix string, all []segment) [][]byte {
 		out = append(out, s.appendTo([]byte(prefix)))
 	}
 	return out
-}
-
-// streamsOf returns the bytes of each connection's directions, with "?" for what is missing, and what is said of them.
-func streamsOf(c *collector) (streams, verdicts []string) {
-	for n := uint64(1); n <= uint64(len(c.events)); n++ {
-		for id, list := range c.events {
-			if id.Number != n {
-				continue
-			}
-			var text [2]string
-			for _, e := range list {
-				if e.Kind == capture.KindData || e.Kind == capture.KindEnd {
-					for uint64(len(text[e.Direction])) < e.Offset {
-						text[e.Direction] += "?"
-					}
-					text[e.Direction] += string(e.Payload)
-				}
-			}
-			v := c.verdicts[id]
-			streams, verdicts = append(streams, text[0], text[1]), append(verdicts, v.String())
-		}
-	}
-	return streams, verdicts
 }
 
 func TestForeign(t *testing.T) {
@@ -128,11 +106,11 @@ func TestForeign(t *testing.T) {
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got := collect(t, t, Source{Name: "foreign.pcap", Reader: bytes.NewReader(row.file)})
-			streams, verdicts := streamsOf(got)
+			got := capturetest.Collect(t, t.Context(), Source{Name: "foreign.pcap", Reader: bytes.NewReader(row.file)})
+			streams, verdicts := got.Streams()
 			require.Equal(t, row.streams, streams)
 			require.Equal(t, row.verdict, strings.Join(verdicts, "\n"))
-			require.Equal(t, row.input, got.input)
+			require.Equal(t, row.input, got.Input)
 		})
 	}
 }
@@ -182,18 +160,18 @@ func TestReassembly(t *testing.T) {
 		all := []segment{at(0, ^uint32(0), 0, flagSYN, ""), at(1, ^uint32(0), 0, flagSYN|flagACK, "")}
 		all = append(all, rapid.Permutation(data).Draw(rt, "order")...)
 		all = append(all, at(0, uint32(len(want[0])), uint32(len(want[1])), flagACK|flagFIN, ""), at(1, uint32(len(want[1])), uint32(len(want[0]))+1, flagACK|flagFIN, ""))
-		got := collect(rt, t, Source{Name: "foreign.pcap", Reader: bytes.NewReader(plain(binary.LittleEndian, magicMicro, 101, frames("", all)...))})
-		streams, verdicts := streamsOf(got)
+		got := capturetest.Collect(rt, t.Context(), Source{Name: "foreign.pcap", Reader: bytes.NewReader(plain(binary.LittleEndian, magicMicro, 101, frames("", all)...))})
+		streams, verdicts := got.Streams()
 		require.Equal(rt, want, streams)
 		require.Equal(rt, []string{"whole"}, verdicts)
-		require.Empty(rt, got.faults)
+		require.Empty(rt, got.Faults)
 	})
 }
 
 // TestEdited reads what Wireshark's editcap makes of a capture.
 func TestEdited(t *testing.T) {
 	const down, up = capture.Downstream, capture.Upstream
-	source := newRecorder(1).open(client4, server4Text).data(down, "GET /").data(up, strings.Repeat("a", 100)).data(down, "b").close("upstream").events
+	source := capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "GET /").Data(up, strings.Repeat("a", 100)).Data(down, "b").Close("upstream").Events
 	file := save(t, "dump.pcapng", write(t, source))
 	for _, row := range []struct {
 		name  string
@@ -212,12 +190,12 @@ func TestEdited(t *testing.T) {
 			command(t, "editcap", append(row.flags, file, out)...)
 			edited, err := os.ReadFile(out)
 			require.NoError(t, err)
-			got := collect(t, t, Source{Name: "edited", Reader: bytes.NewReader(edited)})
+			got := capturetest.Collect(t, t.Context(), Source{Name: "edited", Reader: bytes.NewReader(edited)})
 			if row.want == "" {
-				require.Equal(t, collect(t, t, source), got)
+				require.Equal(t, capturetest.Collect(t, t.Context(), source), got)
 				return
 			}
-			streams, verdicts := streamsOf(got)
+			streams, verdicts := got.Streams()
 			require.Equal(t, []string{row.want}, verdicts)
 			require.Equal(t, []string{"GET /b", strings.Repeat("a", 100-len(row.lost)) + row.lost}, streams)
 		})

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/capture/capturetest"
 )
 
 const (
@@ -33,7 +34,7 @@ func TestTshark(t *testing.T) {
 	large := strings.Repeat("0123456789abcdef", 20_000)
 	for _, row := range []struct {
 		name     string
-		events   events
+		events   capturetest.Events
 		streams  []string // of each direction of each connection, as Wireshark follows them
 		warnings []string
 		packets  int
@@ -42,7 +43,7 @@ func TestTshark(t *testing.T) {
 	}{
 		{
 			name:    "closed by the client",
-			events:  newRecorder(1).open(client4, server4Text).data(down, "GET /").data(up, "200").close("downstream").events,
+			events:  capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "GET /").Data(up, "200").Close("downstream").Events,
 			streams: []string{"GET /", "200"}, packets: 8, finished: "·······A····",
 			comments: []string{
 				`connection 9f0c6a1be3d2a417-1 to port 8080, window 01a20600-4250-801e-ac34-64756d700000, unit connections, ` +
@@ -52,30 +53,30 @@ func TestTshark(t *testing.T) {
 		},
 		{
 			name:    "closed by the service, IPv6",
-			events:  newRecorder(1).open(client6, server6Text).data(down, "GET /").data(up, "200").close("upstream").events,
+			events:  capturetest.NewRecorder(1).Open(client6, server6Text).Data(down, "GET /").Data(up, "200").Close("upstream").Events,
 			streams: []string{"GET /", "200"}, packets: 8, finished: "·······A····",
 		},
 		{
 			name: "half-closed by the client",
-			events: newRecorder(1).open(client4, server4Text).data(down, "a").end(down).data(up, "b").data(up, "c").end(up).
-				close("downstream").events,
+			events: capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "a").End(down).Data(up, "b").Data(up, "c").End(up).
+				Close("downstream").Events,
 			streams: []string{"a", "bc"}, packets: 9, finished: "·······A····",
 		},
 		{
 			name:    "reset by the proxy",
-			events:  newRecorder(1).open(client4, server4Text).data(down, "a").data(up, "b").close("proxy").events,
+			events:  capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "a").Data(up, "b").Close("proxy").Events,
 			streams: []string{"a", "b"}, packets: 7, finished: "·······A·R··",
 			warnings: []string{"Connection reset (RST)"},
 		},
 		{
 			name:    "still open",
-			events:  newRecorder(1).open(client4, server4Text).data(down, "a").data(up, "b").events,
+			events:  capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "a").Data(up, "b").Events,
 			streams: []string{"a", "b"}, packets: 6, finished: "·······A····",
 			comments: []string{"still open at the end of the input"},
 		},
 		{
 			name:    "addresses not known",
-			events:  newRecorder(1).open("", "@pipe").data(down, "a").data(up, "b").close("downstream").events,
+			events:  capturetest.NewRecorder(1).Open("", "@pipe").Data(down, "a").Data(up, "b").Close("downstream").Events,
 			streams: []string{"a", "b"}, packets: 8, finished: "·······A····",
 			comments: []string{
 				"192.0.2.1:1024 is made up: the client's address is not known",
@@ -84,33 +85,33 @@ func TestTshark(t *testing.T) {
 		},
 		{
 			name:    "addresses of two families",
-			events:  newRecorder(1).open(client4, server6Text).data(down, "a").data(up, "b").close("downstream").events,
+			events:  capturetest.NewRecorder(1).Open(client4, server6Text).Data(down, "a").Data(up, "b").Close("downstream").Events,
 			streams: []string{"a", "b"}, packets: 8, finished: "·······A····",
 			comments: []string{"[2001:db8::1]:1024 is made up: the client's address is 10.0.0.7:40112"},
 		},
 		{
 			name: "two connections at once with the same addresses",
 			events: append(
-				newRecorder(1).open(client4, server4Text).data(down, "a").data(up, "b").events,
-				newRecorder(2).open(client4, server4Text).data(down, "c").data(up, "d").close("downstream").events...),
+				capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "a").Data(up, "b").Events,
+				capturetest.NewRecorder(2).Open(client4, server4Text).Data(down, "c").Data(up, "d").Close("downstream").Events...),
 			streams: []string{"a", "b", "c", "d"}, packets: 14, finished: "·······A····",
 			comments: []string{"192.0.2.1:1024 is made up: another open connection has the client's address, 10.0.0.7:40112"},
 		},
 		{
 			name: "two connections after one another with the same addresses",
 			events: append(
-				newRecorder(1).open(client4, server4Text).data(down, "a").data(up, "b").close("downstream").events,
-				newRecorder(2).open(client4, server4Text).data(down, "c").data(up, "d").close("downstream").events...),
+				capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "a").Data(up, "b").Close("downstream").Events,
+				capturetest.NewRecorder(2).Open(client4, server4Text).Data(down, "c").Data(up, "d").Close("downstream").Events...),
 			streams: []string{"a", "b", "c", "d"}, packets: 16, finished: "·······A····",
 		},
 		{
 			name:    "more than a segment holds",
-			events:  newRecorder(1).open(client4, server4Text).data(down, large).data(up, large).close("downstream").events,
+			events:  capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, large).Data(up, large).Close("downstream").Events,
 			streams: []string{large, large}, packets: 6 + 5 + 1 + 5 + 1, finished: "·······A····",
 		},
 		{
 			name:     "a gap",
-			events:   newRecorder(1).open(client4, server4Text).data(down, "a").drop(up, 1200).data(up, "b").data(down, "c").close("downstream").events,
+			events:   capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "a").Drop(up, 1200).Data(up, "b").Data(down, "c").Close("downstream").Events,
 			streams:  []string{"ac", "[1200 bytes missing in capture file]\x00b"},
 			warnings: []string{lostSegment, lostSegmentACK},
 			packets:  9, finished: "·······A····",
@@ -118,7 +119,7 @@ func TestTshark(t *testing.T) {
 		},
 		{
 			name:     "a gap at the end",
-			events:   newRecorder(1).open(client4, server4Text).data(down, "a").data(up, "b").drop(up, 1).close("downstream").events,
+			events:   capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "a").Data(up, "b").Drop(up, 1).Close("downstream").Events,
 			streams:  []string{"a", "b"},
 			warnings: []string{lostSegment, lostSegmentACK},
 			packets:  8, finished: "·······A····",
@@ -126,7 +127,7 @@ func TestTshark(t *testing.T) {
 		},
 		{
 			name:     "the beginning is missing",
-			events:   newRecorder(1).open(client4, server4Text).data(down, "lost").data(down, "a").data(up, "b").close("downstream").events[2:],
+			events:   capturetest.NewRecorder(1).Open(client4, server4Text).Data(down, "lost").Data(down, "a").Data(up, "b").Close("downstream").Events[2:],
 			streams:  []string{"[4 bytes missing in capture file]\x00a", "b"},
 			warnings: []string{lostSegment, lostSegmentACK},
 			packets:  8, finished: "·······A····",
@@ -177,11 +178,11 @@ func TestTshark(t *testing.T) {
 
 // TestTsharkBeyond4GiB holds that sequence numbers wrap.
 func TestTsharkBeyond4GiB(t *testing.T) {
-	r := newRecorder(1).open(client4, server4Text).data(capture.Downstream, "a")
+	r := capturetest.NewRecorder(1).Open(client4, server4Text).Data(capture.Downstream, "a")
 	for range 6 {
-		r.drop(capture.Downstream, 1<<30-1).data(capture.Downstream, "b")
+		r.Drop(capture.Downstream, 1<<30-1).Data(capture.Downstream, "b")
 	}
-	file := save(t, "dump.pcapng", write(t, r.data(capture.Upstream, "c").close("downstream").events))
+	file := save(t, "dump.pcapng", write(t, r.Data(capture.Upstream, "c").Close("downstream").Events))
 	down, up := follow(t, file, 0)
 	require.Equal(t, "a"+strings.Repeat("[1073741823 bytes missing in capture file]\x00b", 6), down)
 	require.Equal(t, "c", up)
