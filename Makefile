@@ -56,7 +56,7 @@ $(CLI):
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/l4dump
 
 .PHONY: test
-test: unit e2e ## unit tests with the race detector, and the scenarios in real Envoy; what takes long is in test-heavy
+test: envoy unit e2e ## unit tests with the race detector, and the scenarios in real Envoy; what takes long is in test-heavy
 
 .PHONY: unit
 unit: build ## unit tests with the race detector, in each module

@@ -52,6 +52,17 @@ func (l *ledgers) take(d *dump) error {
 	return nil
 }
 
+// onlyLong reports whether all connections of a dump that have no close record live as long as the churn.
+func (l *ledgers) onlyLong(d *dump) bool {
+	for _, c := range d.conns {
+		number, _, ok := l.churn.find(ends(c.open.Source, c.open.Destination))
+		if !ok || number >= uint64(len(l.churn.long)) {
+			return false
+		}
+	}
+	return true
+}
+
 // compare compares the recorded bytes with those that were sent, and returns how many they are.
 func (l *ledgers) compare(number, sent uint64, s *stream) (kept uint64, err error) {
 	if len(s.chunks) == 0 {

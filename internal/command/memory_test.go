@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -92,6 +93,9 @@ func decodeEndless(t *testing.T, format string, e *endless) (taken int64, faults
 // TestMemory holds that what decode keeps does not grow with what connections carry, however many are interleaved, nor
 // with what waits for a record that does not come.
 func TestMemory(t *testing.T) {
+	if os.Getenv("HEAVY") != "true" {
+		t.Skip("skipped without HEAVY=true: run make test-heavy")
+	}
 	const mebibyte = 1 << 20
 	for _, format := range []string{formatText, formatJSON, formatRaw, formatPCAP} {
 		for _, row := range []struct {

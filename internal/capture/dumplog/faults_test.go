@@ -3,6 +3,7 @@ package dumplog
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -334,8 +335,8 @@ func TestHandlerFails(t *testing.T) {
 
 // TestLongLine reads a line of 48 MiB with many records, and holds how much memory that takes.
 func TestLongLine(t *testing.T) {
-	if testing.Short() {
-		t.Skip("48 MiB")
+	if os.Getenv("HEAVY") != "true" {
+		t.Skip("skipped without HEAVY=true: run make test-heavy")
 	}
 	log := benchmarkLog(t, func(l string) string {
 		return `{"body":{"stringValue":"` + strings.ReplaceAll(l, "=", `\u003d`) + `"}},`
