@@ -75,9 +75,9 @@ func FuzzAssembler(f *testing.F) {
 	}
 	limits := Limits{HeldRecords: 3, HeldBytes: 16, OpenConnections: 2, ClosedConnections: 1, HistoryRecords: 4}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		var text, json strings.Builder
+		var text, json, talk strings.Builder
 		h := &checking{t: t, sinks: []Sink{
-			NewTextWriter(&text, false), NewJSONWriter(&json), SinkFunc(func(c *Connection) Consumer {
+			NewTextWriter(&text, false), NewJSONWriter(&json), NewConversationWriter(&talk, false), SinkFunc(func(c *Connection) Consumer {
 				return NewConversation(c, 1<<20, func(c *Conversation) error { return requireCertain(t, c) })
 			}),
 		}}
@@ -97,7 +97,7 @@ func FuzzAssembler(f *testing.F) {
 		require.Zero(t, a.heldRecords)
 		require.Zero(t, a.heldBytes)
 		require.Zero(t, h.open, "every connection that began has its end")
-		for _, out := range []string{text.String(), json.String(), strings.Join(h.faults, "\n")} {
+		for _, out := range []string{text.String(), json.String(), talk.String(), strings.Join(h.faults, "\n")} {
 			require.NotRegexp(t, `[^\n -~]`, out)
 		}
 	})

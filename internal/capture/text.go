@@ -12,21 +12,16 @@ import (
 // written, whatever came from the network.
 type TextWriter struct {
 	output
-	color bool
+	paint paint
 }
 
 // NewTextWriter returns a Writer to w. color tells the directions apart on a terminal.
 func NewTextWriter(w io.Writer, color bool) *TextWriter {
-	return &TextWriter{output: output{w: w}, color: color}
+	return &TextWriter{output: output{w: w}, paint: paint{color: color}}
 }
 
-// The colors are ECMA-48's "select graphic rendition".
-const (
-	colorNone       = "\x1b[0m"
-	colorConnection = "\x1b[1m"  // bold
-	colorDownstream = "\x1b[36m" // cyan
-	colorUpstream   = "\x1b[33m" // yellow
-)
+// Mark shows marked bytes in color, if there are colors.
+func (t *TextWriter) Mark(marks map[ID]*Marks) { t.paint.marks = marks }
 
 // Begin implements Sink.
 func (t *TextWriter) Begin(*Connection) Consumer { return t }
@@ -35,40 +30,29 @@ func (t *TextWriter) Begin(*Connection) Consumer { return t }
 func (t *TextWriter) Event(e *Event, _ Place) error {
 	color := colorConnection
 	if e.Kind == KindData || e.Kind == KindEnd {
-		color = colorDownstream
-		if e.Direction == Upstream {
-			color = colorUpstream
-		}
+		color = colorOf(e.Direction)
 	}
-	t.paint(color)
+	t.buf = t.paint.begin(t.buf, color)
 	t.buf = appendHeadline(t.buf, e)
-	t.paint(colorNone)
-	t.buf = append(t.buf, '\n')
+	t.buf = append(t.paint.end(t.buf), '\n')
 	if e.Kind == KindData {
-		t.buf = appendRows(t.buf, e.Offset, e.Payload)
+		t.buf = appendRows(t.buf, e.Offset, e.Payload, t.paint.marksOf(e.Conn).from(e.Direction, e.Offset))
 	}
 	return t.wrote()
 }
 
 // WriteLayotto writes a line in Layotto's format.
 func (t *TextWriter) WriteLayotto(window record.UUID, port uint16, payload []byte) error {
-	t.paint(colorConnection)
+	t.buf = t.paint.begin(t.buf, colorConnection)
 	t.buf = append(t.buf, "layotto window "...)
 	t.buf = window.Append(t.buf)
 	t.buf = append(t.buf, " port "...)
 	t.buf = strconv.AppendUint(t.buf, uint64(port), 10)
 	t.buf = append(t.buf, ", "...)
 	t.buf = appendCount(t.buf, uint64(len(payload)))
-	t.paint(colorNone)
-	t.buf = append(t.buf, '\n')
-	t.buf = appendRows(t.buf, 0, payload)
+	t.buf = append(t.paint.end(t.buf), '\n')
+	t.buf = appendRows(t.buf, 0, payload, nil)
 	return t.wrote()
-}
-
-func (t *TextWriter) paint(color string) {
-	if t.color {
-		t.buf = append(t.buf, color...)
-	}
 }
 
 func appendHeadline(dst []byte, e *Event) []byte {
@@ -174,31 +158,41 @@ func appendCount(dst []byte, bytes uint64) []byte {
 // rowBytes is what one row shows.
 const rowBytes = 16
 
-// appendRows appends payload, which begins at offset, in rows:
+// appendRows appends payload, which begins at offset, in rows, with the color of those ranges:
 //
 //	00001000  48 54 54 50 2f 31 2e 31  20 32 30 30 20 4f 4b 0d  |HTTP/1.1 200 OK.|
-func appendRows(dst []byte, offset uint64, payload []byte) []byte {
+func appendRows(dst []byte, offset uint64, payload []byte, marks []Range) []byte {
 	for len(payload) > 0 {
 		row := payload[:min(rowBytes, len(payload))]
 		dst = appendOffset(dst, offset)
+		m := marker{ranges: marks}
 		for i := range rowBytes {
 			if i%8 == 0 {
 				dst = append(dst, ' ')
 			}
 			if i < len(row) {
-				dst = append(dst, ' ', hexDigits[row[i]>>4], hexDigits[row[i]&0xf])
+				dst = append(dst, ' ')
+				if marks != nil {
+					dst = m.at(dst, offset+uint64(i))
+				}
+				dst = append(dst, hexDigits[row[i]>>4], hexDigits[row[i]&0xf])
 			} else {
-				dst = append(dst, "   "...)
+				dst = append(m.off(dst), "   "...)
 			}
 		}
-		dst = append(dst, "  |"...)
-		for _, c := range row {
+		dst = append(m.off(dst), "  |"...)
+		m = marker{ranges: marks}
+		for i, c := range row {
 			if c < ' ' || c >= 0x7f {
 				c = '.'
 			}
+			if marks != nil {
+				dst = m.at(dst, offset+uint64(i))
+			}
 			dst = append(dst, c)
 		}
-		dst = append(dst, '|', '\n')
+		marks = m.ranges
+		dst = append(m.off(dst), '|', '\n')
 		payload = payload[len(row):]
 		offset += uint64(len(row))
 	}

@@ -54,6 +54,12 @@ func goldenDump() []string {
 	))
 }
 
+// goldenMarks are "HTTP" and what crosses the borders of rows, and of records.
+var goldenMarks = map[ID]*Marks{
+	connA: {{{6, 10}}, {{0, 4}, {17, 21}}},
+	connB: {nil, {{0xfffffff8 + 15, 0xfffffff8 + 17}, {0xfffffff8 + 20, 0xfffffff8 + 24}, {0xfffffff8 + 255, 0xfffffff8 + 257}}},
+}
+
 func TestGolden(t *testing.T) {
 	for _, row := range []struct {
 		name   string
@@ -62,6 +68,21 @@ func TestGolden(t *testing.T) {
 		{"dump.txt", func(w *bytes.Buffer) Writer { return NewTextWriter(w, false) }},
 		{"dump.color.txt", func(w *bytes.Buffer) Writer { return NewTextWriter(w, true) }},
 		{"dump.json", func(w *bytes.Buffer) Writer { return NewJSONWriter(w) }},
+		{"dump.marked.txt", func(w *bytes.Buffer) Writer {
+			text := NewTextWriter(w, true)
+			text.Mark(goldenMarks)
+			return text
+		}},
+		{"conversation.txt", func(w *bytes.Buffer) Writer {
+			text := NewConversationWriter(w, false)
+			text.Mark(goldenMarks)
+			return text
+		}},
+		{"conversation.color.txt", func(w *bytes.Buffer) Writer {
+			text := NewConversationWriter(w, true)
+			text.Mark(goldenMarks)
+			return text
+		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -48,6 +48,9 @@ type decodeFlags struct {
 	strict bool
 	color  string
 	selection
+
+	conversation bool
+	choice       choiceFlags
 }
 
 func newDecodeCommand() *cobra.Command {
@@ -69,6 +72,12 @@ sockets, in each of its formats. Several FILEs are read as one, and a folder as 
 without one, or with "-", standard input is read. If there is no record, it says what the input
 looks like.
 
+--grep, --last and --largest choose whole connections, for every format. The inputs are read twice
+for that; standard input is kept in a temporary file. --grep searches the stream of each direction,
+across the borders of records: for text, for bytes in hex after "hex:", or after "re:" for a regular
+expression (RE2) whose matches have up to 4096 bytes, with \x00 to \xff for bytes. "text:" before
+text allows any. On a terminal, what was found is highlighted in text.
+
 Damaged, missing, double and contradicting records are reported to standard error with their
 place (file:line:column). A record that comes early waits for those before it, up to 65536
 records or 32 MiB of payload.
@@ -83,6 +92,12 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 
   # both directions of every connection, byte for byte; fail if anything is missing
   l4dump decode --format raw --out streams --strict envoy.log.1 envoy.log
+
+  # who asked for an order, as a chat
+  l4dump decode --grep 'GET /orders/' --conversation envoy.log
+
+  # the three largest connections that begin with a TLS alert, for Wireshark
+  l4dump decode --grep 're:^\x15\x03[\x00-\x04]' --largest 3 --format pcapng --out alerts.pcapng envoy.log
 
   # what a proxy records, in Wireshark, as it comes
   kubectl logs -f deploy/web -c istio-proxy | l4dump decode -f --format pcapng | wireshark -k -i -`,
@@ -104,6 +119,8 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng or tap")
 	f.BoolVar(&flags.force, "force", false, "replace what an earlier run wrote to --out")
 	flags.define(f)
+	f.BoolVar(&flags.conversation, "conversation", false, "text as a chat: one connection after another, turn by turn")
+	flags.choice.register(f)
 	f.BoolVar(&flags.strict, "strict", false, "exit 1 if there is any fault, too")
 	f.StringVar(&flags.color, "color", colorAuto, "color text: auto, always or never")
 	completeFlag(cmd, "format", formats...)
@@ -130,6 +147,10 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 	case !toFiles && f.force:
 		fault("--force belongs to --format raw, pcapng or tap")
 	}
+	if f.conversation && f.format != formatText {
+		fault("--conversation belongs to --format text")
+	}
+	f.choice.check(f.follow, fault)
 	if f.follow && len(args) > 1 {
 		fault("--follow takes one FILE, not %d", len(args))
 	}
@@ -165,8 +186,24 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	if flags.follow {
 		options.LossTimeout = followLossTimeout
 	}
-	log := dumplog.NewSource(dumplog.Options{Layotto: layottoTo(writer), Forms: forms},
-		p.inputs(dumplog.Chronological(names), cmd.InOrStdin(), flags.follow)...)
+	inputs := p.inputs(dumplog.Chronological(names), cmd.InOrStdin(), flags.follow)
+	if flags.choice.any() {
+		var closeAll func()
+		if inputs, closeAll, err = rereadable(cmd.Context(), inputs); err != nil {
+			return errors.Join(err, writer.Close())
+		}
+		defer closeAll()
+		marked, canMark := writer.(interface {
+			Mark(marks map[capture.ID]*capture.Marks)
+		})
+		if options.Filter.Chosen, err = flags.choice.choose(cmd.Context(), filter, canMark, inputs); err != nil {
+			return errors.Join(err, writer.Close())
+		}
+		if canMark {
+			marked.Mark(options.Filter.Chosen)
+		}
+	}
+	log := dumplog.NewSource(dumplog.Options{Layotto: layottoTo(writer), Forms: forms}, inputs...)
 	assembler := capture.NewAssembler(writer, options)
 	err = log.Read(cmd.Context(), assembler)
 	interrupted := errors.Is(err, context.Canceled)
@@ -177,7 +214,7 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 		return err
 	}
 	stats := assembler.Stats()
-	p.summarize(log, stats, flags.given())
+	p.summarize(log, stats, flags.given() || flags.choice.any())
 	switch {
 	case interrupted && !flags.follow:
 		return errors.New("interrupted before the end of the log")
@@ -265,6 +302,9 @@ func newWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
 		return w, err
 	case formatPCAP, formatTap:
 		return newBinaryWriter(stdout, flags)
+	}
+	if flags.conversation {
+		return capture.NewConversationWriter(stdout, wantsColor(flags.color, stdout)), nil
 	}
 	return capture.NewTextWriter(stdout, wantsColor(flags.color, stdout)), nil
 }

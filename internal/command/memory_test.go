@@ -74,6 +74,12 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
+// What is held to the bounds besides the formats.
+const (
+	conversations = "conversation"
+	grepped       = "grep"
+)
+
 // decodeEndless returns how much of the heap decode takes when it has read e, and how many faults there were.
 func decodeEndless(t *testing.T, format string, e *endless) (taken int64, faults uint64) {
 	t.Helper()
@@ -81,12 +87,21 @@ func decodeEndless(t *testing.T, format string, e *endless) (taken int64, faults
 	if format == formatRaw || format == formatPCAP {
 		flags.out = filepath.Join(t.TempDir(), "out")
 	}
+	flags.conversation = format == conversations
 	before := liveHeap()
-	w, err := newWriter(io.Discard, &flags)
+	var sink capture.Sink
+	if format == grepped {
+		pattern, err := capture.ParsePattern("re:\\x00\\x01$")
+		require.NoError(t, err)
+		sink = &capture.Choice{Pattern: pattern, Marks: true}
+	} else {
+		w, err := newWriter(io.Discard, &flags)
+		require.NoError(t, err)
+		defer func() { require.NoError(t, w.Close()) }()
+		sink = w
+	}
+	stats, err := capture.Read(t.Context(), sink, capture.Options{}, dumplog.NewSource(dumplog.Options{}, dumplog.Stream{Name: "dump", Reader: e}))
 	require.NoError(t, err)
-	stats, err := capture.Read(t.Context(), w, capture.Options{}, dumplog.NewSource(dumplog.Options{}, dumplog.Stream{Name: "dump", Reader: e}))
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
 	return int64(e.live) - int64(before), stats.Faults
 }
 
@@ -97,7 +112,7 @@ func TestMemory(t *testing.T) {
 		t.Skip("skipped without HEAVY=true: run make test-heavy")
 	}
 	const mebibyte = 1 << 20
-	for _, format := range []string{formatText, formatJSON, formatRaw, formatPCAP} {
+	for _, format := range []string{formatJSON, formatRaw, formatPCAP, conversations, grepped} {
 		for _, row := range []struct {
 			name string
 			dump endless
@@ -105,7 +120,7 @@ func TestMemory(t *testing.T) {
 		}{
 			// Raw has up to 16 MiB in buffers.
 			{"long connections in turn", endless{conns: 64, records: 4 << 10, size: 1800}, 17 * mebibyte},
-			{"many connections in turn", endless{conns: 4 << 10, records: 16 << 10, size: 200}, 17 * mebibyte},
+			{"many connections in turn", endless{conns: 2 << 10, records: 8 << 10, size: 200}, 17 * mebibyte},
 			// Up to 32 MiB of payload and 65536 records wait.
 			{"a missing record", endless{conns: 64, records: 4 << 10, size: 1800, late: true}, (32 + 16 + 16) * mebibyte},
 			{"a missing record before short ones", endless{conns: 64, records: 16 << 10, size: 1, late: true}, (32 + 16) * mebibyte},
@@ -114,7 +129,14 @@ func TestMemory(t *testing.T) {
 				few, many := row.dump, row.dump
 				many.records *= 8
 				bound := row.more
-				if format != formatRaw {
+				switch format {
+				case formatRaw:
+				case conversations: // up to 32 MiB of them wait for their connections' end
+					bound += 16 * mebibyte
+				case grepped: // up to 8 KiB for each direction
+					bound += int64(row.dump.conns) * 8 << 10
+					fallthrough
+				default:
 					bound -= 16 * mebibyte
 				}
 				less, _ := decodeEndless(t, format, &few)
