@@ -15,6 +15,7 @@ import (
 	"l4dump/internal/capture/dumplog"
 	"l4dump/internal/playbook"
 	"l4dump/internal/replay"
+	"l4dump/internal/verdict"
 )
 
 // play reads the inputs called names and plays what they hold.
@@ -50,17 +51,14 @@ func play(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, names []stri
 	if !place.Loopback() {
 		flags.limit(cmd, &plan.play)
 	}
-	plan.dialer.Address, plan.dialer.Host = place.Address, place.Host
-	player := replay.NewPlayer(book, []replay.Target{{Name: place.String(), Dial: plan.dialer.Dial}}, plan.play)
 	stop := context.AfterFunc(ctx, func() {
 		fmt.Fprintf(stderr, "\nl4dump: stopping; connections may continue for %s, another interrupt ends them\n", plan.play.Drain)
 	})
 	defer stop()
-	hide := showProgress(stderr, player, book.Len()*plan.play.Copies)
-	err = player.Run(ctx)
-	hide()
-	stats := player.Stats()
-	report := replay.NewReport(place.String(), what, plan.play.Pace, &stats, err)
+	if !flags.noCompare {
+		return compare(cmd, flags, plan, book, place, names)
+	}
+	report, _ := playOnce(ctx, stderr, book, plan, &verdict.Pass{Name: "replay", Targets: []replay.Target{plan.targetAt(place)}})
 	if err := writeResult(stdout, flags.json, report, report.WriteText); err != nil {
 		return err
 	}
@@ -71,6 +69,29 @@ func play(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, names []stri
 		return errInconclusive
 	}
 	return nil
+}
+
+// targetAt is the target at a place.
+func (p *replayPlan) targetAt(place *replay.Place) replay.Target {
+	dialer := p.dialer
+	dialer.Address, dialer.Host = place.Address, place.Host
+	return replay.Target{Name: place.String(), Dial: dialer.Dial}
+}
+
+// playOnce plays a pass, with progress on a terminal. The error is why the run ended before its end; the report has it.
+func playOnce(ctx context.Context, stderr io.Writer, book *playbook.Playbook, plan *replayPlan, pass *verdict.Pass) (*replay.Report, error) {
+	options := plan.play
+	options.Observer, options.Only = pass.Observer, pass.Only
+	player := replay.NewPlayer(book, pass.Targets, options)
+	connections := book.Len()
+	if pass.Only != nil {
+		connections = len(pass.Only)
+	}
+	hide := showProgress(stderr, player, connections*options.Copies, pass.Name)
+	err := player.Run(ctx)
+	hide()
+	stats := player.Stats()
+	return replay.NewReport(pass.Targets[len(pass.Targets)-1].Name, book.Plan(), options.Pace, &stats, err), err
 }
 
 // refused makes wrong usage of a target that is not allowed.
@@ -140,12 +161,12 @@ func writeResult(w io.Writer, asJSON bool, result any, asText func(io.Writer)) e
 const progressEach = 250 * time.Millisecond
 
 // showProgress shows on a terminal how far a run is, until what it returns is called.
-func showProgress(stderr io.Writer, player *replay.Player, connections int) (hide func()) {
+func showProgress(stderr io.Writer, player *replay.Player, connections int, what string) (hide func()) {
 	if !isTerminal(stderr) {
 		return func() {}
 	}
 	bar := progressbar.NewOptions(connections,
-		progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription("replay"),
+		progressbar.OptionSetWriter(stderr), progressbar.OptionSetDescription(what),
 		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionSetRenderBlankState(true),
 	)
 	end, ended := make(chan struct{}), make(chan struct{})
@@ -161,7 +182,7 @@ func showProgress(stderr io.Writer, player *replay.Player, connections int) (hid
 			case <-ticker.C:
 			}
 			s := player.Stats()
-			text := fmt.Sprintf("replay: %d turns, %.0f/s, %d failed, %d forced", s.Turns, float64(s.Turns)/s.Elapsed.Seconds(), s.Failed, s.Gates[replay.Forced])
+			text := fmt.Sprintf("%s: %d turns, %.0f/s, %d failed, %d forced", what, s.Turns, float64(s.Turns)/s.Elapsed.Seconds(), s.Failed, s.Gates[replay.Forced])
 			if s.Lateness.Count > 0 {
 				text += fmt.Sprintf(", late %s", s.Lateness.P99.Round(time.Millisecond))
 			}

@@ -61,6 +61,9 @@ type replayFlags struct {
 	serverName    string
 	ca, cert, key string
 	proxyProtocol string
+
+	noCompare bool
+	compareFlags
 }
 
 // replayPlan is what the flags say.
@@ -83,8 +86,14 @@ of it once the target has sent what the recorded service had sent before. Where 
 protocol (HTTP/1, Redis) that is a number of answers, whatever their length; else a number of bytes.
 It reads what decode reads.
 
+It compares what the target answers with what was recorded, or with --baseline, with what another
+service answers at the same time: value by value where it knows the protocol, else byte by byte. The
+baseline is first played against itself, to learn in what answers differ anyway; what then differs
+is played again. Values stand in reports as their form, length and a hash, unless --show-values is
+given.
+
 Connections of which bytes are missing are refused and counted, as are TLS and HTTP/2. What a target
-does not answer in time is counted and named. Whether the answers are right it does not say.
+does not answer in time is counted and named.
 
 It plays to this machine, and elsewhere only with --allow; never to the service that was recorded,
 unless --allow-recorded-destination is given. To other machines, at most 100 connections at a time
@@ -92,17 +101,21 @@ and 1000 turns per second are played, and the run stops if 5 % of the turns fail
 limits are given. It stops if the target cannot be reached five times in a row. The first interrupt
 has no connection begin any more, another one ends the command.
 
-Exit codes: 0 all was played, or --dry-run, 1 the target failed, 2 wrong usage or a target that is
-not allowed, 3 inconclusive: nothing to play, interrupted, more than 1 % of the waits given up, or
-not at the recorded pace.`,
+Exit codes: 0 the same, or all was played, or --dry-run, 1 changed, slower, or the target failed,
+2 wrong usage or a target that is not allowed, 3 inconclusive: nothing to play, interrupted, less
+than 95 % compared, more than 1 % of the waits given up, too much of the answers taken for noise, a
+baseline that differs from itself, or not at the recorded pace.`,
 		Example: `  # what would be played
   l4dump replay envoy.log --dry-run
 
-  # as fast as the target answers
+  # does the target answer as was recorded?
   l4dump replay envoy.log --target 127.0.0.1:8080
 
+  # does the new version answer as the old one does now?
+  l4dump replay envoy.log --baseline 127.0.0.1:8080 --target 127.0.0.1:8081 --html report.html
+
   # at one and a half times the recorded pace
-  l4dump replay envoy.log --target 10.1.2.3:8080 --allow 10.1.0.0/16 --pace recordedx1.5
+  l4dump replay envoy.log --target 10.1.2.3:8080 --allow 10.1.0.0/16 --pace recordedx1.5 --no-compare
 
   # a quarter of it, as pod 0 of a Kubernetes Indexed Job
   l4dump replay dump.pcapng --target orders:8080 --allow 10.0.0.0/8 --shard $JOB_COMPLETION_INDEX/4`,
@@ -148,6 +161,8 @@ not at the recorded pace.`,
 	f.StringVar(&flags.cert, "tls-cert", "", "file of a client certificate")
 	f.StringVar(&flags.key, "tls-key", "", "file of its key")
 	f.StringVar(&flags.proxyProtocol, "proxy-protocol", "", "begin connections with the recorded addresses: v1 or v2")
+	f.BoolVar(&flags.noCompare, "no-compare", false, "do not compare answers: only play")
+	flags.defineCompare(f)
 	completeFlag(cmd, "pace", "none", "recorded", "think")
 	completeFlag(cmd, "on-stall", "auto", "abort", "send")
 	completeFlag(cmd, "proxy-protocol", "v1", "v2")
@@ -201,6 +216,7 @@ func (f *replayFlags) check(cmd *cobra.Command) (*replayPlan, error) {
 		fault("--on-stall is %q; wanted auto, abort or send", f.onStall)
 	}
 	f.checkDialer(&plan.dialer, fault)
+	f.checkCompare(f.noCompare, fault)
 	slices.Sort(faults)
 	if len(faults) > 0 {
 		return nil, errors.New(strings.Join(faults, "\n        "))

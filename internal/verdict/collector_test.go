@@ -372,3 +372,30 @@ func TestUnreachable(t *testing.T) {
 	require.Equal(t, Counts{Selected: 1, NotReplayed: 1}, r.Turns)
 	require.Equal(t, Failed, r.Judge(DefaultLimits(), nil).Outcome)
 }
+
+// TestEnding has targets that end a connection otherwise than was recorded.
+func TestEnding(t *testing.T) {
+	serverEnds := playbooktest.NewClient(1).Open().Data(down, "a\n").Data(up, "alpha\n").End(up).Close("upstream")
+	stays := service(t, "a", "alpha\n")
+	ends := serve(t, func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 2)); err == nil {
+			_, _ = conn.Write([]byte("alpha\n"))
+		}
+	})
+	for _, row := range []struct {
+		name   string
+		target replay.Target
+		want   []told
+	}{
+		{"as recorded", ends, nil},
+		{"it stays open", stays, []told{{"", difference.Ending, "", 1, 1}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			book := compile(t, nil, serverEnds)
+			r := compare(t, book, Options{}, row.target)
+			require.Equal(t, Counts{Selected: 1, Equal: 1}, r.Turns)
+			require.Equal(t, row.want, findings(r))
+			require.Empty(t, findings(compare(t, book, Options{}, row.target, row.target)), "as the baseline")
+		})
+	}
+}

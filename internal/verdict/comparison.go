@@ -25,12 +25,16 @@ type Comparison struct {
 	Rules    []noise.Rule // what is noise besides what is learned
 	Frozen   bool         // learn nothing: Rules are all
 	Confirm  int          // passes
+	Turns    uint64       // that a whole pass has: what is not played counts
 	// Reset brings the services to the state in which the recording began. It is called before each pass; nil: nothing
 	// needs it.
 	Reset func(ctx context.Context, pass string) error
 	// Play plays the scripts of a pass to its targets.
 	Play func(ctx context.Context, pass *Pass) error
 }
+
+// ComparePass is the name of the pass that a verdict is about.
+const ComparePass = "compare"
 
 // Pass is one time that scripts are played.
 type Pass struct {
@@ -90,8 +94,15 @@ func (c *Comparison) Run(ctx context.Context) (*Compared, error) {
 	}
 	found.Noise = noise.NewSet(rules...)
 	var err error
-	if found.Results, err = c.pass(ctx, "compare", targets, nil, Options{Noise: found.Noise}); err != nil {
+	if found.Results, err = c.pass(ctx, ComparePass, targets, nil, Options{Noise: found.Noise}); err != nil {
 		return nil, err
+	}
+	if missed := c.Turns - min(c.Turns, found.Turns.Selected); missed > 0 { // of connections that did not begin
+		found.Turns.Selected += missed
+		found.Turns.NotReplayed += missed
+	}
+	if ctx.Err() != nil {
+		return found, nil // what was seen until then is told
 	}
 	return found, c.confirm(ctx, targets, rules, checked, found.Results)
 }

@@ -132,8 +132,12 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 	whole := false
 	for i := range found {
 		d := &found[i]
-		if noise := c.collector.options.Noise; noise == nil || !noise.Takes(c.of.Script.Protocol, t.Class, d) {
+		taken, known := c.noise(t.Class, d)
+		if !taken {
 			left = append(left, *d)
+			continue
+		}
+		if known {
 			continue
 		}
 		masked += uint64(max(d.LengthA, d.LengthB))
@@ -145,7 +149,7 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 	case len(left) > 0:
 		c.different(t, a, left)
 		c.count(t, func(n *Class) { n.Dependent += turns - 1 })
-	case masked > 0 || len(found) > 0:
+	case len(found) > 0:
 		c.count(t, func(n *Class) {
 			n.Masked += turns
 			n.Bytes += a.length
@@ -160,6 +164,13 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 	if c.raw() && a.length != b.length {
 		c.diverged = true
 	}
+}
+
+func (c *conversation) noise(class string, d *difference.Difference) (taken, known bool) {
+	if c.collector.options.Noise == nil {
+		return false, false
+	}
+	return c.collector.options.Noise.Takes(c.of.Script.Protocol, class, d)
 }
 
 func (c *conversation) different(t *replay.Turn, a *answer, found []difference.Difference) {
@@ -226,7 +237,11 @@ func (c *conversation) end(e *replay.End) {
 	}
 	example := c.example(int(c.compared))
 	switch {
-	case e.How == replay.EndedEarly && !c.endedToo(e):
+	case e.How == replay.Stalled && c.compared >= script.Info.Turns && !c.baselineIs(replay.Stalled): // waiting for its end
+		c.collector.tally.found(script.Protocol, c.last, example, []difference.Difference{
+			{Kind: difference.Ending, A: capture.Upstream.String(), B: "open", HasA: true, HasB: true},
+		}, c.found)
+	case e.How == replay.EndedEarly && !c.baselineIs(replay.EndedEarly):
 		c.collector.tally.found(script.Protocol, c.last, example,
 			[]difference.Difference{{Kind: difference.EarlyEnd, At: e.Reason}}, c.found)
 	case e.How == replay.Finished:
@@ -238,9 +253,9 @@ func (c *conversation) end(e *replay.End) {
 	}
 }
 
-// endedToo reports whether the baseline ended the connection early too.
-func (c *conversation) endedToo(*replay.End) bool {
-	return c.collector.options.Baseline && c.closed[0].How == replay.EndedEarly
+// baselineIs reports whether the connection to the baseline ended that way.
+func (c *conversation) baselineIs(how replay.How) bool {
+	return c.collector.options.Baseline && c.closed[0].How == how
 }
 
 // closedBy is who is expected to close: as the baseline did, or as was recorded; empty if that is not known.

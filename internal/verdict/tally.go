@@ -46,7 +46,8 @@ type Class struct {
 	Class    string `json:"class"`
 	Counts
 	Connections uint64 `json:"connections"` // with turns of the class
-	// Bytes are those of answers that were compared; MaskedBytes those of values that were taken for noise.
+	// Bytes are those of answers that were compared; MaskedBytes those of values that were taken for noise by a rule
+	// that is not known of the protocol.
 	Bytes       uint64 `json:"bytes"`
 	MaskedBytes uint64 `json:"masked_bytes"`
 	// WholeMasked counts turns whose answer was masked as a whole.

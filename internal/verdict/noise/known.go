@@ -2,7 +2,7 @@ package noise
 
 // Known returns what differs between any two answers of a protocol, by its specification or by custom.
 func Known() []Rule {
-	return []Rule{
+	rules := []Rule{
 		{Protocol: "http1", Path: "header:date", Form: "http-date", Reason: "the time of the answer (RFC 9110)"},
 		{Protocol: "http1", Path: "header:age", Form: "integer", Reason: "the time in a cache (RFC 9111)"},
 		{Protocol: "http1", Path: "header:x-request-id", Reason: "drawn for each request"},
@@ -19,4 +19,8 @@ func Known() []Rule {
 		{Protocol: "resp", Class: "INFO", Path: "value", Reason: "the state of the server"},
 		{Protocol: "resp", Class: "LASTSAVE", Path: "value", Form: "integer", Reason: "a time"},
 	}
+	for i := range rules {
+		rules[i].known = true
+	}
+	return rules
 }

@@ -94,12 +94,14 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			set := NewSet(Rule{Path: "elsewhere"}, row.rule)
-			require.Equal(t, row.want, set.Takes(row.protocol, row.class, &row.d))
+			taken, known := set.Takes(row.protocol, row.class, &row.d)
+			require.Equal(t, row.want, taken)
+			require.False(t, known)
 			count := uint64(0)
 			if row.want {
 				count = 1
 			}
-			require.Equal(t, []Use{{Rule{Path: "elsewhere"}, 0}, {row.rule, count}}, set.Uses())
+			require.Equal(t, []Use{{Rule: Rule{Path: "elsewhere"}}, {Rule: row.rule, Count: count}}, set.Uses())
 		})
 	}
 }
@@ -122,7 +124,8 @@ func TestKnown(t *testing.T) {
 		{"resp", "TIME", value("value:$[*]", "1", "2"), true},
 		{"resp", "GET", value("value", "1", "2"), false},
 	} {
-		require.Equal(t, row.want, set.Takes(row.protocol, row.class, &row.d), "%s %s", row.class, row.d.Path)
+		taken, known := set.Takes(row.protocol, row.class, &row.d)
+		require.Equal(t, []bool{row.want, row.want}, []bool{taken, known}, "%s %s", row.class, row.d.Path)
 	}
 }
 

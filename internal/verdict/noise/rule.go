@@ -19,6 +19,8 @@ type Rule struct {
 	// Length of B's value in bytes, at least and at most. Empty: any but nothing at all.
 	Length []int  `yaml:"length,omitempty,flow" json:"length,omitempty"`
 	Reason string `yaml:"reason" json:"reason"`
+
+	known bool // by Known
 }
 
 // ruleKinds are the kinds that a rule may take, by their word in a noise file.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"l4dump/internal/playbook"
+	"l4dump/internal/replay"
 	"l4dump/internal/verdict"
 	"l4dump/internal/verdict/difference"
 	"l4dump/internal/verdict/noise"
@@ -36,6 +37,7 @@ type Report struct {
 	Classes     []verdict.Class `json:"classes"`
 	Latencies   []Latency       `json:"latencies"`
 	Noise       []Noise         `json:"noise"`
+	Run         *replay.Report  `json:"run,omitempty"` // of the pass in which target and baseline were compared
 }
 
 // Connections are numbers of connections: recorded = selected + refused, and selected = played + ended otherwise.
@@ -115,7 +117,9 @@ type Input struct {
 	Baseline   string
 	Elapsed    time.Duration
 	Playbook   *playbook.Playbook
+	Selected   uint64 // connections that were to be played
 	Compared   *verdict.Compared
+	Run        *replay.Report
 	Judgment   verdict.Judgment
 	Limits     verdict.Limits
 	ShowValues bool
@@ -129,10 +133,10 @@ func New(in Input) *Report {
 		Version: Version, Outcome: in.Judgment.Outcome, ExitCode: in.Judgment.Outcome.Code(),
 		Reasons: list(in.Judgment.Reasons), Sources: list(in.Sources), Target: in.Target, Baseline: in.Baseline,
 		Seconds: in.Elapsed.Seconds(), Turns: in.Compared.Turns, Forced: in.Compared.Forced, Classes: list(in.Compared.Classes),
-		Findings: []Finding{}, Alarms: []Finding{}, Latencies: []Latency{}, Noise: []Noise{},
+		Findings: []Finding{}, Alarms: []Finding{}, Latencies: []Latency{}, Noise: []Noise{}, Run: in.Run,
 	}
 	r.Connections = Connections{
-		Recorded: in.Playbook.Recorded, Selected: in.Compared.Connections, Played: in.Compared.Played,
+		Recorded: in.Playbook.Recorded, Selected: in.Selected, Played: in.Compared.Played,
 		Refused: []Refused{}, Ended: in.Compared.Hows,
 	}
 	for _, refusal := range in.Playbook.Refused {
@@ -150,7 +154,9 @@ func New(in Input) *Report {
 	}
 	if in.Compared.Noise != nil {
 		for _, use := range in.Compared.Noise.Uses() {
-			r.Noise = append(r.Noise, Noise{use.Rule, use.Count})
+			if use.Count > 0 || !use.Known { // that a rule of a file is of no use is worth knowing
+				r.Noise = append(r.Noise, Noise{use.Rule, use.Count})
+			}
 		}
 	}
 	return r

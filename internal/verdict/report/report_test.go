@@ -62,7 +62,7 @@ func changed(show bool) *Report {
 	return New(Input{
 		Sources: []string{"dump.log"}, Target: "127.0.0.1:8081", Baseline: "127.0.0.1:8080", Elapsed: 1500 * ms,
 		Playbook: &playbook.Playbook{Recorded: 5, Refused: []playbook.Refusal{{Reason: "bytes are missing", Connections: 2}}},
-		Compared: compared, Judgment: judgment, Limits: limits, ShowValues: show,
+		Compared: compared, Judgment: judgment, Limits: limits, ShowValues: show, Selected: 3,
 		Again: func(connection string) string { return "l4dump replay dump.log --conn " + connection },
 	})
 }
@@ -74,7 +74,7 @@ func same() *Report {
 	compared := &verdict.Compared{Results: results}
 	judgment, limits := compared.Judge(verdict.DefaultLimits(), nil)
 	return New(Input{
-		Target: "127.0.0.1:8081", Playbook: &playbook.Playbook{Recorded: 1}, Compared: compared, Judgment: judgment, Limits: limits,
+		Target: "127.0.0.1:8081", Playbook: &playbook.Playbook{Recorded: 1}, Compared: compared, Judgment: judgment, Limits: limits, Selected: 1,
 	})
 }
 

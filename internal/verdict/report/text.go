@@ -130,17 +130,16 @@ func (l *Latency) text(b *strings.Builder, p painter) {
 }
 
 func (r *Report) noise(b *strings.Builder) {
-	unused := 0
 	for i := range r.Noise {
 		n := &r.Noise[i]
-		if n.Taken == 0 {
-			unused++
-			continue
+		taken := "no value"
+		if n.Taken > 0 {
+			taken = count(n.Taken, "value")
 		}
-		fmt.Fprintf(b, "\nnoise    %s in %s: %s", strings.TrimSpace(n.Class+" "+n.Path), count(n.Taken, "value"), n.Reason)
-	}
-	if unused < len(r.Noise) {
-		b.WriteByte('\n')
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(b, "noise    %s in %s: %s\n", strings.TrimSpace(n.Class+" "+n.Path), taken, n.Reason)
 	}
 }
 

@@ -1,0 +1,185 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// shop is a service whose answers have a number that is drawn anew.
+func shop(t *testing.T, answer func(w http.ResponseWriter, r *http.Request)) (address string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(answer))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+func oldShop(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Connection", "close")
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/orders/"):
+		fmt.Fprintf(w, `{"id":%q,"total":17.50,"request":"%08x"}`, r.URL.Path[8:], 0x10000000+rand.Uint32()>>4)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func newShop(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Connection", "close")
+	switch {
+	case r.URL.Path == "/orders/3":
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(w, `{"error":"no such column"}`)
+	case strings.HasPrefix(r.URL.Path, "/orders/"):
+		fmt.Fprintf(w, `{"id":%q,"total":"17.50","request":"%08x"}`, r.URL.Path[8:], 0x10000000+rand.Uint32()>>4)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// shopLog is a recording of the old shop.
+func shopLog(t *testing.T, orders int) string {
+	t.Helper()
+	var all [][]string
+	for i := range orders {
+		body := fmt.Sprintf(`{"id":"%d","total":17.50,"request":"%08x"}`, i, 0x10000000+i)
+		all = append(all, dumpLinesOf(uint64(i+1), "", fmt.Sprintf("GET /orders/%d HTTP/1.1\r\nHost: shop\r\n\r\n", i), fmt.Sprintf(
+			"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nDate: Mon, 23 Nov 2026 01:23:51 GMT\r\nContent-Length: %d\r\n\r\n%s", len(body), body)))
+	}
+	return replayLog(t, all...)
+}
+
+// outcome is what a program reads of a report.
+type outcome struct {
+	Outcome  string
+	ExitCode int `json:"exit_code"`
+	Turns    struct{ Selected, Equal, Masked, Different int }
+	Findings []struct {
+		Class, Kind, Path string
+		Turns, Seen       int
+		Examples          []struct {
+			Again          string
+			Expected, Came *struct{ Form, Text string }
+		}
+	}
+	Noise []struct{ Path string }
+}
+
+func TestCompare(t *testing.T) {
+	old, changed := shop(t, oldShop), shop(t, newShop)
+	log := shopLog(t, 8)
+	code, stdout, stderr := runCommand("", "replay", log, "--baseline", old, "--target", old, "--json")
+	var same outcome
+	require.NoError(t, json.Unmarshal([]byte(stdout), &same), "%s%s", stdout, stderr)
+	require.Equal(t, []any{0, "same", 0}, []any{code, same.Outcome, len(same.Findings)}, stdout)
+	require.Equal(t, 8, same.Turns.Masked)
+	require.Equal(t, "l4dump: rules learned of what is noise: 1; --noise-out FILE keeps them\n", stderr)
+
+	dir := t.TempDir()
+	noise, page, junit := filepath.Join(dir, "noise.yaml"), filepath.Join(dir, "page.html"), filepath.Join(dir, "junit.xml")
+	code, stdout, stderr = runCommand("", "replay", log, "--baseline", old, "--target", changed, "--json",
+		"--noise-out", noise, "--html", page, "--junit", junit)
+	var found outcome
+	require.NoError(t, json.Unmarshal([]byte(stdout), &found), "%s%s", stdout, stderr)
+	require.Empty(t, stderr)
+	require.Equal(t, []any{1, "changed", 1}, []any{code, found.Outcome, found.ExitCode})
+	require.Equal(t, 8, found.Turns.Different)
+	var told []string
+	for _, f := range found.Findings {
+		require.Equal(t, 3, f.Seen)
+		told = append(told, fmt.Sprintf("%s %s %s %d", f.Class, f.Path, f.Kind, f.Turns))
+	}
+	require.Contains(t, told, "GET /orders/{} body:$.total type 7")
+	require.Contains(t, told, "GET /orders/{}  error 1")
+	require.NotContains(t, stdout, "17.50", "no values")
+	for _, path := range []string{noise, page, junit} {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode())
+	}
+
+	code, stdout, stderr = runCommand("", "replay", log, "--baseline", old, "--target", old, "--json", "--noise", noise, "--frozen")
+	require.Empty(t, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &same))
+	require.Equal(t, []any{0, "same"}, []any{code, same.Outcome}, "what was learned is enough: %s", stdout)
+
+	example := found.Findings[0].Examples[0]
+	require.Equal(t, "error", found.Findings[0].Kind)
+	require.Empty(t, example.Came.Text)
+	words := strings.Fields(found.Findings[len(found.Findings)-1].Examples[0].Again)
+	require.Equal(t, []string{"l4dump", "replay"}, words[:2])
+	code, stdout, _ = runCommand("", words[1:]...)
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "recorded 1, played 1 of 1\n")
+}
+
+// TestCompareWithTheRecording has nothing to learn from: what is drawn anew is told, until a rule says that it is noise.
+func TestCompareWithTheRecording(t *testing.T) {
+	old := shop(t, oldShop)
+	log := shopLog(t, 2)
+	code, stdout, _ := runCommand("", "replay", log, "--target", old, "--confirm", "0")
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "CHANGED  GET /orders/{}: body:$.request, value\n         in 2 of 2 turns of 2 connections\n")
+	require.Contains(t, stdout, "verdict  changed (exit 1)\n")
+
+	rules := filepath.Join(t.TempDir(), "noise.yaml")
+	require.NoError(t, os.WriteFile(rules, []byte("version: 1\nnoise:\n- {path: 'body:$.request', form: hex, reason: drawn}\n- {path: 'body:$.no', reason: none}\n"), 0o600))
+	code, stdout, _ = runCommand("", "replay", log, "--target", old, "--noise", rules)
+	require.Equal(t, 0, code, stdout)
+	require.Contains(t, stdout, "noise    body:$.request in 2 values: drawn\nnoise    body:$.no in no value: none\n")
+	require.Contains(t, stdout, "verdict  same (exit 0)\n")
+}
+
+func TestCompareReset(t *testing.T) {
+	old := shop(t, oldShop)
+	log, notes := shopLog(t, 1), filepath.Join(t.TempDir(), "passes")
+	code, _, stderr := runCommand("", "replay", log, "--baseline", old, "--target", old, "--reset", "echo $L4DUMP_PASS $L4DUMP_TARGET >>"+notes)
+	require.Equal(t, 0, code, stderr)
+	passes, err := os.ReadFile(notes)
+	require.NoError(t, err)
+	require.Equal(t, "learn "+old+"\ncheck "+old+"\ncompare "+old+"\n", string(passes))
+
+	code, _, stderr = runCommand("", "replay", log, "--baseline", old, "--target", old, "--reset", "exit 7")
+	require.Equal(t, 1, code)
+	require.Equal(t, "l4dump: reset before the pass \"learn\": exit status 7\n", stderr)
+}
+
+func TestCompareUsage(t *testing.T) {
+	rules := filepath.Join(t.TempDir(), "noise.yaml")
+	require.NoError(t, os.WriteFile(rules, []byte("version: 1\nnoise:\n- {form: date}\n"), 0o600))
+	for _, row := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"nothing to compare", []string{"--no-compare", "--frozen"}, "--baseline, --reset, --noise, --noise-out, --frozen, --junit and --html do not go with --no-compare"},
+		{"confirm", []string{"--confirm", "-1"}, "--confirm is -1; wanted 0 to 100"},
+		{"confirm more", []string{"--confirm", "101"}, "--confirm is 101; wanted 0 to 100"},
+		{"margin", []string{"--margin", "NaN"}, "--margin is NaN; wanted 0 to 1000 percent"},
+		{"nothing to learn from", []string{"--noise-out", "x"}, "--noise-out wants --baseline to learn from, and no --frozen"},
+		{"no noise file", []string{"--noise", "/no/such/file"}, "--noise /no/such/file: open /no/such/file: no such file or directory"},
+		{"a faulty noise file", []string{"--noise", rules}, "noise[1]: path: want one"},
+		{"a baseline elsewhere", []string{"--baseline", "192.0.2.1:80"}, "--baseline: --target 192.0.2.1:80 is not on this machine"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code, stdout, stderr := runCommand("", append([]string{"replay", shopLog(t, 1), "--target", "127.0.0.1:1"}, row.args...)...)
+			require.Equal(t, 2, code)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, row.want)
+		})
+	}
+}
+
+func TestQuoteWords(t *testing.T) {
+	require.Equal(t, `a.log /x-y_z:1 '' 'a b' 'it'\''s'`, quoteWords([]string{"a.log", "/x-y_z:1", "", "a b", "it's"}))
+}
