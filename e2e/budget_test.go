@@ -3,6 +3,7 @@ package e2e
 import (
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,5 +118,43 @@ func TestConnectionLimit(t *testing.T) {
 			require.Equal(t, sent[:row.wantSent.Kept], recorded.streams[record.Downstream].bytes(t, 0), row.name)
 			require.Equal(t, string(received[:row.wantReceived.Kept]), string(recorded.streams[record.Upstream].bytes(t, 0)), row.name)
 		}
+	})
+}
+
+// TestWindowLimit sends more than a window may have, on both workers at once: they record that much together, less what
+// is left of the portion of a worker whose connections end first.
+func TestWindowLimit(t *testing.T) {
+	t.Parallel()
+	const (
+		limit   = 256 << 10
+		portion = 1 << 10
+		clients = 24 // so many that each worker has some
+		sent    = 64 << 10
+	)
+	capture := `{"unit": "bytes", "max_bytes_per_second": 0, "max_lines_per_second": 0, "max_bytes_per_window": 262144}`
+	onEach(t, func(t *testing.T, s subject) {
+		service := startService(t, func(c *net.TCPConn) {
+			_, _ = io.Copy(io.Discard, c)
+			_ = c.CloseWrite()
+		})
+		p := start(t, s, newConfig(t, service.address(), plugins{listenerName: pluginConfig(openStrategy(t), capture, `{}`)}))
+		var group sync.WaitGroup
+		faults := make([]error, clients)
+		for i := range clients {
+			c := dial(t, p.address(listenerName))
+			group.Go(func() { _, faults[i] = sendAndReceive(c.TCPConn, randomBytes(uint64(i), sent)) })
+		}
+		group.Wait()
+		for _, err := range faults {
+			require.NoError(t, err)
+		}
+		var kept, dropped uint64
+		waitFor(t, "every byte to be counted", func() bool {
+			metrics := p.metrics()
+			kept, dropped = metrics["l4dump_bytes_kept_total"], metrics["l4dump_bytes_dropped_window_bytes_total"]
+			return kept+dropped == clients*sent
+		})
+		require.LessOrEqual(t, kept, uint64(limit))
+		require.GreaterOrEqual(t, kept, uint64(limit-workers*portion))
 	})
 }
