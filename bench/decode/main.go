@@ -1,5 +1,5 @@
-// Command decode measures how fast `l4dump decode` reads a log, and what memory it takes, beside text2pcap of Wireshark,
-// which makes packets of the same payload.
+// Command decode measures how fast `l4dump decode` and `l4dump inspect` read a log, and what memory they take, beside
+// text2pcap of Wireshark, which makes packets of the same payload.
 package main
 
 import (
@@ -42,6 +42,7 @@ const (
 
 	control = "text2pcap"
 	oneCore = ", one core"
+	inspect = "inspect" // of the rows, the one that is no format of decode
 )
 
 func (b *bench) register(flags *flag.FlagSet) {
@@ -69,7 +70,7 @@ func (b *bench) measure(ctx context.Context, o command.Options) (_ []*report.Tab
 		names = append(names, control)
 	}
 	for _, cores := range []string{oneCore, ""} {
-		for _, format := range []string{"json", "raw", "pcapng"} {
+		for _, format := range []string{"json", "raw", "pcapng", inspect} {
 			names = append(names, format+cores)
 		}
 	}
@@ -155,13 +156,16 @@ func (b *bench) command(ctx context.Context, name string) (_ *exec.Cmd, input st
 	}
 	format, one := strings.CutSuffix(name, oneCore)
 	cmd := exec.CommandContext(ctx, b.binary, "decode", "--strict", "--format", format, b.logPath())
-	if format == "json" {
+	switch format {
+	case inspect:
+		cmd = exec.CommandContext(ctx, b.binary, "inspect", "--strict", b.logPath())
+	case "json":
 		out, err := os.Create(filepath.Join(b.out, "out.json"))
 		if err != nil {
 			return nil, "", fmt.Errorf("make the output: %w", err)
 		}
 		cmd.Stdout = out // open until the program ends, as the folder's removal does not need it closed
-	} else {
+	default:
 		cmd.Args = append(cmd.Args, "--out", filepath.Join(b.out, "out"))
 	}
 	if one {
