@@ -56,7 +56,8 @@ var (
 // isPlain says whether a key can follow a "." as it is.
 func isPlain(key string) bool {
 	for i := range len(key) {
-		if c := key[i]; !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '-') {
+		c := key[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '_' && c != '-' {
 			return false
 		}
 	}
@@ -94,7 +95,7 @@ func (p Path) Parse() (part string, steps []Step, err error) {
 func cutStep(text string) (step Step, rest string, err error) {
 	switch {
 	case text == "." || strings.HasPrefix(text, ".."):
-		return step, "", errors.New("want a key after .")
+		return step, "", errors.New("want a key after the dot")
 	case text[0] == '.':
 		end := strings.IndexAny(text[1:], ".[") + 1
 		if end == 0 {

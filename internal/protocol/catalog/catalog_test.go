@@ -1,6 +1,9 @@
 package catalog_test
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +21,7 @@ func TestAll(t *testing.T) {
 		names[p.Name()] = true
 		found, err := catalog.Find(p.Name())
 		require.NoError(t, err)
-		require.Equal(t, p, found)
+		require.Equal(t, p.Name(), found.Name())
 	}
 	raw, err := catalog.Find("raw")
 	require.NoError(t, err)
@@ -43,6 +46,8 @@ func TestDetectorErrors(t *testing.T) {
 
 // TestDetector has recorded connections, by their first bytes and by what the user says.
 func TestDetector(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mine.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("name: mine\nports: [1]\ndelimiter: \"\\r\\n\"\n"), 0o600))
 	for _, row := range []struct {
 		name    string
 		choices []string
@@ -52,6 +57,14 @@ func TestDetector(t *testing.T) {
 	}{
 		{"nginx", nil, "../http1/testdata/nginx.log", 1, "http1"},
 		{"Redis", nil, "../resp/testdata/redis.log.gz", 1, "redis"},
+		{"Dubbo", nil, "../framed/testdata/dubbo.log.gz", 1, "dubbo"},
+		{"thrift", nil, "../framed/testdata/thrift.log.gz", 1, "thrift"},
+		{"Bolt, by its port", nil, "../framed/testdata/bolt.log.gz", 12200, "bolt"},
+		{"memcached, by its port", nil, "../framed/testdata/memcached.log.gz", 11211, "memcached"},
+		{"memcached elsewhere", nil, "../framed/testdata/memcached.log.gz", 1, "raw"},
+		{"memcached, as the user says", []string{"memcached"}, "../framed/testdata/memcached.log.gz", 1, "memcached"},
+		{"a description", []string{file, "auto"}, "../framed/testdata/memcached.log.gz", 1, "mine"},
+		{"a description for a port", []string{"2=" + file}, "../framed/testdata/memcached.log.gz", 2, "mine"},
 		{"the user knows better", []string{"raw"}, "../http1/testdata/nginx.log", 1, "raw"},
 		{"for another port", []string{"2=raw"}, "../http1/testdata/nginx.log", 1, "http1"},
 		{"for the port", []string{"raw", "1=redis"}, "../http1/testdata/nginx.log", 1, "redis"},
@@ -66,7 +79,7 @@ func TestDetector(t *testing.T) {
 				for _, chunk := range c.Chunks {
 					first[chunk.Direction] = append(first[chunk.Direction], chunk.Bytes...)
 				}
-				p, ok := d.Detect(row.port, first, false)
+				p, ok := d.Detect(row.port, first, true)
 				require.True(t, ok)
 				if first[0][0] == '*' || row.want != "redis" { // inline commands prove nothing
 					require.Equal(t, row.want, p.Name())
@@ -74,4 +87,21 @@ func TestDetector(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDescribed has a description take the place of a protocol of its name, and its faults be reported.
+func TestDescribed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "dubbo.yml")
+	require.NoError(t, os.WriteFile(file, []byte("name: dubbo\nports: [7]\nlength: {offset: 0}\n"), 0o600))
+	d, err := catalog.Detector(file)
+	require.NoError(t, err)
+	require.Len(t, d.Protocols, len(catalog.All()))
+	require.Equal(t, []uint16{7}, d.Protocols[0].Ports())
+	require.Equal(t, d.Only, d.Protocols[0])
+
+	require.NoError(t, os.WriteFile(file, []byte("name: dubbo\n"), 0o600))
+	_, err = catalog.Detector(file)
+	require.EqualError(t, err, file+":1: length: want length or delimiter, one of them")
+	_, err = catalog.Find("none.yaml")
+	require.ErrorIs(t, err, fs.ErrNotExist)
 }

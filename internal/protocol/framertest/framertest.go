@@ -47,6 +47,7 @@ type Message struct {
 func Messages(t testing.TB, f protocol.Framer, chunks ...Chunk) (list []Message, err error) {
 	t.Helper()
 	open := [2]int{-1, -1}
+	var bytes [][]byte
 	c := protocol.NewCutter(f)
 	for _, chunk := range chunks {
 		d := chunk.Direction
@@ -54,6 +55,7 @@ func Messages(t testing.TB, f protocol.Framer, chunks ...Chunk) (list []Message,
 			if p.First {
 				require.Equal(t, -1, open[d], "a message begins within another: %v", p)
 				open[d] = len(list)
+				bytes = append(bytes, nil)
 				list = append(list, Message{Kind: p.Kind, Class: p.Class, Login: p.Login, Failed: p.Failed, HasID: p.HasID, ID: p.ID, Partial: true})
 			} else {
 				require.NotEqual(t, -1, open[d], "a message does not begin: %v", p)
@@ -62,7 +64,7 @@ func Messages(t testing.TB, f protocol.Framer, chunks ...Chunk) (list []Message,
 				}, p, "what only a First says")
 			}
 			m := &list[open[d]]
-			m.Bytes += string(b)
+			bytes[open[d]] = append(bytes[open[d]], b...)
 			if !p.Last {
 				require.Positive(t, p.Size, "an empty piece that does not end a message: %v", p)
 				require.Zero(t, p.Answers, "what only a Last says")
@@ -79,6 +81,9 @@ func Messages(t testing.TB, f protocol.Framer, chunks ...Chunk) (list []Message,
 		if err == nil {
 			require.LessOrEqual(t, len(c.Rest(d)), protocol.MaxWanted, "more is wanted than may be")
 		}
+	}
+	for i := range list {
+		list[i].Bytes = string(bytes[i])
 	}
 	return list, err
 }
@@ -123,4 +128,35 @@ func cut(chunks []Chunk, size func(rest int) int) (list []Chunk) {
 		}
 	}
 	return list
+}
+
+// Brief returns a message as one line: what it is, without its bytes.
+func (m *Message) Brief() string {
+	line := m.Kind.String()
+	if m.Class != "" {
+		line += " " + m.Class
+	}
+	if m.HasID {
+		line += fmt.Sprintf(" #%d", m.ID)
+	}
+	if m.Kind == protocol.Request {
+		line += fmt.Sprintf(" %d", m.Answers)
+	}
+	if m.Wait != "" {
+		line += " " + m.Wait
+	}
+	for word, is := range map[string]bool{" login": m.Login, " failed": m.Failed, " partial": m.Partial} {
+		if is {
+			line += word
+		}
+	}
+	return line
+}
+
+// Brief returns messages as one line each.
+func Brief(list []Message) (lines []string) {
+	for i := range list {
+		lines = append(lines, list[i].Brief())
+	}
+	return lines
 }

@@ -36,33 +36,6 @@ func array(kind string, count int, words ...string) string {
 	return kind + strings.TrimPrefix(fmt.Sprintf("*%d\r\n", len(words)+1), "*") + strings.SplitN(send(words...), "\r\n", 2)[1] + fmt.Sprintf(":%d\r\n", count)
 }
 
-// brief returns messages in one line each: what they are, without their bytes.
-func brief(list []framertest.Message) (lines []string) {
-	for _, m := range list {
-		line := m.Kind.String()
-		if m.Class != "" {
-			line += " " + m.Class
-		}
-		if m.Kind == protocol.Request {
-			line += fmt.Sprintf(" %d", m.Answers)
-		}
-		if m.Wait != "" {
-			line += " " + m.Wait
-		}
-		if m.Login {
-			line += " login"
-		}
-		if m.Failed {
-			line += " failed"
-		}
-		if m.Partial {
-			line += " partial"
-		}
-		lines = append(lines, line)
-	}
-	return lines
-}
-
 // TestFramer has conversations, cut in every way.
 func TestFramer(t *testing.T) {
 	type chunks = []framertest.Chunk
@@ -185,7 +158,7 @@ func TestFramer(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			got, err := framertest.AnyCut(t, create, row.chunks...)
 			require.NoError(t, err)
-			require.Equal(t, row.want, brief(got))
+			require.Equal(t, row.want, framertest.Brief(got))
 		})
 	}
 }
@@ -312,7 +285,7 @@ func TestFramerErrors(t *testing.T) {
 func TestDepthLimit(t *testing.T) {
 	list, err := framertest.Messages(t, create(), up(strings.Repeat("*1\r\n", maxDepth)+"_\r\n"))
 	require.NoError(t, err)
-	require.Equal(t, []string{"push"}, brief(list))
+	require.Equal(t, []string{"push"}, framertest.Brief(list))
 }
 
 // TestAllocations has requests and answers like those before pass without an allocation.
