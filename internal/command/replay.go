@@ -83,7 +83,7 @@ func newReplayCommand() *cobra.Command {
 		Short: "Play what was recorded to another service",
 		Long: `replay plays whole recorded connections to a target: what each client sent, byte for byte, and each part
 of it once the target has sent what the recorded service had sent before. Where it knows the
-protocol (HTTP/1, Redis) that is a number of answers, whatever their length; else a number of bytes.
+protocol (docs/PROTOCOLS.md) that is a number of answers, whatever their length; else a number of bytes.
 It reads what decode reads.
 
 It compares what the target answers with what was recorded, or with --baseline, with what another
@@ -141,7 +141,7 @@ baseline that differs from itself, or not at the recorded pace.`,
 	f.StringVar(&flags.shard, "shard", "", "play a part of the connections: I/N, I from 0")
 	f.BoolVar(&flags.untilGap, "until-gap", false, "play connections that are not whole up to what is missing")
 	f.BoolVar(&flags.masked, "masked", false, "play connections with bytes that were overwritten when they were recorded")
-	f.StringSliceVar(&flags.protocols, "protocol", nil, "protocol of all connections, or PORT=NAME: auto, http1, redis or raw (repeatable)")
+	f.StringSliceVar(&flags.protocols, "protocol", nil, "protocol of all connections, or PORT=NAME: auto, a name, or the FILE.yaml that describes it; docs/PROTOCOLS.md has them (repeatable)")
 	f.StringVar(&flags.pace, "pace", "none", "none, recorded or think, and xN to play N times as fast")
 	f.IntVar(&flags.connections, "connections", 0, "at a time; 0: 64 with --pace none, else no limit; 100 to other machines")
 	f.IntVar(&flags.copies, "copies", 1, "play each connection as many times")
@@ -208,7 +208,7 @@ func (f *replayFlags) check(cmd *cobra.Command) (*replayPlan, error) {
 	plan.play = replay.Options{
 		Pace: paceOf(f.pace, fault), Connections: f.connections, Copies: f.copies, Ramp: f.ramp, MaxRate: f.maxRate,
 		Duration: f.duration, Seed: f.seed, KeepChunks: f.keepChunks, TurnTimeout: f.turnTimeout, MaxFailed: f.maxFailed / 100,
-		MaxLatency: f.maxLatency, Drain: max(f.drain, 1), Protocols: catalog.All(),
+		MaxLatency: f.maxLatency, Drain: max(f.drain, 1), Protocols: plan.detector.Protocols,
 	}
 	stalls := map[string]replay.OnStall{"auto": replay.StallByProtocol, "abort": replay.Abort, "send": replay.Continue}
 	var known bool

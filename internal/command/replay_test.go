@@ -154,7 +154,7 @@ func TestReplayUsage(t *testing.T) {
 		{"out of range", []string{"--dry-run", "--copies", "0"}, "--copies is 0, which is out of range"},
 		{"TLS without TLS", []string{"--dry-run", "--tls-ca", "x"}, "--tls-server-name, --tls-ca, --tls-cert and --tls-key belong to --tls"},
 		{"no file", []string{"--dry-run", "--tls", "--tls-ca", "/none"}, `--tls-ca is "/none"; wanted a file of certificates in PEM`},
-		{"protocol", []string{"--dry-run", "--protocol", "gopher"}, `--protocol: protocol "gopher": want one of http1, redis, raw`},
+		{"protocol", []string{"--dry-run", "--protocol", "gopher"}, `--protocol: protocol "gopher": want one of http1, redis, bolt, dubbo, memcached, thrift, raw, or a file that ends with .yaml`},
 		{"stall", []string{"--dry-run", "--on-stall", "wait"}, `--on-stall is "wait"; wanted auto, abort or send`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
