@@ -37,8 +37,8 @@ const (
 	Yes
 )
 
-// Framer follows one connection. It is not for concurrent use, keeps a bounded state and none of the bytes, and
-// allocates nothing for a message that is like one before it.
+// Framer follows one connection. It is not for concurrent use, and keeps a bounded state and none of the bytes. Those of
+// HTTP/1 and Redis are allocation-free for a message that is like one before it.
 type Framer interface {
 	// Next returns the next piece of a direction's stream. buf is the unread rest of the stream as far as it has come:
 	// the caller removes the piece's Size bytes from it before the next call, and only these, so that a rest without a
