@@ -51,6 +51,9 @@ func play(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, names []stri
 	if !place.Loopback() {
 		flags.limit(cmd, &plan.play)
 	}
+	if err := plan.play.Check(book); err != nil {
+		return usageError{err}
+	}
 	stop := context.AfterFunc(ctx, func() {
 		fmt.Fprintf(stderr, "\nl4dump: stopping; connections may continue for %s, another interrupt ends them\n", plan.play.Drain)
 	})

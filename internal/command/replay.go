@@ -43,6 +43,7 @@ type replayFlags struct {
 	protocols []string
 
 	pace        string
+	order       string
 	connections int
 	copies      int
 	ramp        time.Duration
@@ -143,7 +144,8 @@ baseline that differs from itself, or not at the recorded pace.`,
 	f.BoolVar(&flags.masked, "masked", false, "play connections with bytes that were overwritten when they were recorded")
 	f.StringSliceVar(&flags.protocols, "protocol", nil, "protocol of all connections, or PORT=NAME: auto, a name, or the FILE.yaml that describes it; docs/PROTOCOLS.md has them (repeatable)")
 	f.StringVar(&flags.pace, "pace", "none", "none, recorded or think, and xN to play N times as fast")
-	f.IntVar(&flags.connections, "connections", 0, "at a time; 0: 64 with --pace none, else no limit; 100 to other machines")
+	f.StringVar(&flags.order, "order", "connection", "connection: each by itself; causal: what had ended before in the recording ends before")
+	f.IntVar(&flags.connections, "connections", 0, "at a time; 0: 64 with --pace none and --order connection, else no limit; 100 to other machines")
 	f.IntVar(&flags.copies, "copies", 1, "play each connection as many times")
 	f.DurationVar(&flags.ramp, "ramp", 0, "begin slowly over this time")
 	f.Float64Var(&flags.maxRate, "max-rate", 0, "turns per second; 0: no limit; 1000 to other machines")
@@ -164,6 +166,7 @@ baseline that differs from itself, or not at the recorded pace.`,
 	f.BoolVar(&flags.noCompare, "no-compare", false, "do not compare answers: only play")
 	flags.defineCompare(f)
 	completeFlag(cmd, "pace", "none", "recorded", "think")
+	completeFlag(cmd, "order", "connection", "causal")
 	completeFlag(cmd, "on-stall", "auto", "abort", "send")
 	completeFlag(cmd, "proxy-protocol", "v1", "v2")
 	return cmd
@@ -214,6 +217,10 @@ func (f *replayFlags) check(cmd *cobra.Command) (*replayPlan, error) {
 	var known bool
 	if plan.play.OnStall, known = stalls[f.onStall]; !known {
 		fault("--on-stall is %q; wanted auto, abort or send", f.onStall)
+	}
+	orders := map[string]replay.Order{"connection": replay.OrderConnection, "causal": replay.OrderCausal}
+	if plan.play.Order, known = orders[f.order]; !known {
+		fault("--order is %q; wanted connection or causal", f.order)
 	}
 	f.checkDialer(&plan.dialer, fault)
 	f.checkCompare(f.noCompare, fault)

@@ -112,6 +112,7 @@ func TestReplay(t *testing.T) {
 	}{
 		{"played", serveEach(t, answering("world\n")), nil, 0, "played", map[string]uint64{"finished": 1}, ""},
 		{"three copies", serveEach(t, answering("world\n")), []string{"--copies", "3"}, 0, "played", map[string]uint64{"finished": 3}, ""},
+		{"in causal order", serveEach(t, answering("world\n")), []string{"--order", "causal"}, 0, "played", map[string]uint64{"finished": 1}, ""},
 		{"another length", serveEach(t, answering("worlds\n")), nil, 0, "played", map[string]uint64{"finished": 1}, ""},
 		{"closed at once", closed, nil, 1, "failed", map[string]uint64{"ended early by the target": 1}, ""},
 		{"nobody there", "127.0.0.1:1", nil, 1, "failed", map[string]uint64{"dial failed": 1}, ""},
@@ -155,6 +156,8 @@ func TestReplayUsage(t *testing.T) {
 		{"TLS without TLS", []string{"--dry-run", "--tls-ca", "x"}, "--tls-server-name, --tls-ca, --tls-cert and --tls-key belong to --tls"},
 		{"no file", []string{"--dry-run", "--tls", "--tls-ca", "/none"}, `--tls-ca is "/none"; wanted a file of certificates in PEM`},
 		{"protocol", []string{"--dry-run", "--protocol", "gopher"}, `--protocol: protocol "gopher": want one of http1, redis, bolt, dubbo, memcached, thrift, raw, or a file that ends with .yaml`},
+		{"order", []string{"--dry-run", "--order", "serial"}, `--order is "serial"; wanted connection or causal`},
+		{"order of copies", []string{"--target", "127.0.0.1:1", "--order", "causal", "--copies", "2"}, "the causal order cannot be kept: each connection is played 2 times"},
 		{"stall", []string{"--dry-run", "--on-stall", "wait"}, `--on-stall is "wait"; wanted auto, abort or send`},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -19,7 +19,7 @@ func (c Class) Writes() bool {
 				break
 			}
 		}
-		return !slices.Contains(reads, verb)
+		return !slices.Contains(reads, verb) && !slices.Contains(reads, c.Name)
 	}
 	return true
 }
@@ -28,7 +28,7 @@ func (c Class) Writes() bool {
 var readers = map[string][]string{
 	"http1": {"GET", "HEAD", "OPTIONS", "TRACE"},
 	"redis": {
-		"AUTH", "BITCOUNT", "BITPOS", "CLIENT", "COMMAND", "DBSIZE", "DUMP", "ECHO", "EXISTS", "GEOPOS", "GEOSEARCH", "GET",
+		"AUTH", "BITCOUNT", "BITPOS", "CLIENT", "COMMAND", "CONFIG GET", "DBSIZE", "DUMP", "ECHO", "EXISTS", "GEOPOS", "GEOSEARCH", "GET",
 		"GETBIT", "GETRANGE", "HELLO", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "HSCAN", "HVALS", "INFO", "KEYS",
 		"LINDEX", "LLEN", "LPOS", "LRANGE", "MGET", "OBJECT", "PING", "PTTL", "QUIT", "RANDOMKEY", "SCAN", "SCARD", "SELECT",
 		"SISMEMBER", "SMEMBERS", "SMISMEMBER", "SRANDMEMBER", "SSCAN", "STRLEN", "SUBSCRIBE", "TIME", "TTL", "TYPE",

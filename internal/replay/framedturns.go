@@ -124,6 +124,7 @@ func (t *framedTurns) after(p *playbook.Part) {
 	case p.Done:
 		turn := t.request(p.Request)
 		t.answered(turn.Index)
+		t.over(turn)
 		if t.variable = t.pairing.Oldest() <= p.Request; !t.variable {
 			t.book.finish(turn, true)
 		}

@@ -28,6 +28,7 @@ type live struct {
 	begin  time.Time
 	read   chan struct{} // closed when the reader has ended
 	wake   chan struct{} // of the play while it waits; holds one
+	index  int           // of the script
 	script *playbook.Script
 
 	mu       sync.Mutex
@@ -76,9 +77,9 @@ type turns interface {
 	diverged() bool
 }
 
-func newLive(p *Player, target int, conn net.Conn, script *playbook.Script, transcript Transcript, begin time.Time) *live {
+func newLive(p *Player, target int, conn net.Conn, of *Connection, transcript Transcript, begin time.Time) *live {
 	l := &live{
-		player: p, target: target, conn: conn, begin: begin, script: script, transcript: transcript, at: begin,
+		player: p, target: target, conn: conn, begin: begin, index: of.Index, script: of.Script, transcript: transcript, at: begin,
 		read: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	l.turns = newTurns(l)

@@ -37,19 +37,19 @@ func pipe(after time.Duration) Target {
 	}}
 }
 
-// paced is a recording of connections that begin a second after each other and have a turn each 150 ms, of which 50 ms
-// are the server's, for a time.
-func paced(connections int, lasting time.Duration) (clients []*playbooktest.Client) {
+// paced is a recording of connections that begin a second after each other and have turns after each other for a time; a
+// third of each turn is the server's.
+func paced(connections int, each, lasting time.Duration) (clients []*playbooktest.Client) {
 	for i := range connections {
 		c := playbooktest.NewClient(uint64(i + 1))
 		begin := playbooktest.Start + int64(i)*int64(time.Second)
 		c.Header.Time = begin
 		c.Open()
 		c.Events[0].Open.Started = begin
-		for at := time.Duration(0); at < lasting; at += 150 * time.Millisecond {
+		for at := time.Duration(0); at < lasting; at += each {
 			c.Header.Time = begin + int64(at)
 			c.Data(down, "x")
-			c.Header.Time = begin + int64(at+50*time.Millisecond)
+			c.Header.Time = begin + int64(at+each/3)
 			c.Data(up, "x")
 		}
 		c.Header.Time = begin + int64(lasting)
@@ -61,7 +61,7 @@ func paced(connections int, lasting time.Duration) (clients []*playbooktest.Clie
 // TestSpeeds holds when each request is sent to the recorded times, over ten minutes of a simulated clock.
 func TestSpeeds(t *testing.T) {
 	const connections, lasting = 2, 10 * time.Minute
-	book := newBook(t, playbook.Options{}, paced(connections, lasting)...)
+	book := newBook(t, playbook.Options{}, paced(connections, 1500*time.Millisecond, lasting)...)
 	for _, row := range []struct {
 		name  string
 		pace  Pace
@@ -86,7 +86,7 @@ func TestSpeeds(t *testing.T) {
 					recorded := turn.At - book.Totals.Start
 					want := time.Duration(math.Round(float64(recorded) / row.pace.Speed))
 					if row.pace.Kind == PaceThink { // the target is not as fast as the recorded server
-						think := time.Duration(math.Round(float64(100*time.Millisecond) / row.pace.Speed))
+						think := time.Duration(math.Round(float64(time.Second) / row.pace.Speed))
 						require.GreaterOrEqual(t, turn.Sent, time.Duration(turn.Index)*(row.after+think))
 						continue
 					}
@@ -104,7 +104,7 @@ func TestSpeeds(t *testing.T) {
 
 // TestWhoIsLate has a target that cannot keep up, a limit, and too little room.
 func TestWhoIsLate(t *testing.T) {
-	book := newBook(t, playbook.Options{}, paced(10, 3*time.Second)...)
+	book := newBook(t, playbook.Options{}, paced(10, 150*time.Millisecond, 3*time.Second)...)
 	for _, row := range []struct {
 		name    string
 		options Options
@@ -133,7 +133,7 @@ func TestWhoIsLate(t *testing.T) {
 
 // TestLimits holds rates, the ramp, copies and the duration to a simulated clock.
 func TestLimits(t *testing.T) {
-	book := newBook(t, playbook.Options{}, paced(10, 3*time.Second)...)
+	book := newBook(t, playbook.Options{}, paced(10, 150*time.Millisecond, 3*time.Second)...)
 	turns := float64(book.Totals.Turns)
 	for _, row := range []struct {
 		name    string
@@ -164,7 +164,7 @@ func TestLimits(t *testing.T) {
 
 // TestCanceled ends a run while a target does not answer.
 func TestCanceled(t *testing.T) {
-	book := newBook(t, playbook.Options{}, paced(10, 3*time.Second)...)
+	book := newBook(t, playbook.Options{}, paced(10, 150*time.Millisecond, 3*time.Second)...)
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		seen := &notes{}

@@ -23,12 +23,18 @@ type play struct {
 	lag        time.Duration // by which the step before was late
 	cause      cause         // of it
 	last       int64         // recorded time of the step before
+	turns      *playbook.Turns
+	turn       playbook.Turn // the last one that was waited for, if the order is kept
 }
 
 // chunks are buffers for what is sent.
 var chunks = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
 func (p *play) run(ctx context.Context) {
+	if p.causal != nil {
+		defer p.causal.endAll(p.connection.Index)
+		p.turns = p.connection.Script.Turns()
+	}
 	p.timer = time.NewTimer(time.Hour)
 	defer p.timer.Stop()
 	p.begin(ctx)
@@ -76,7 +82,7 @@ func (p *play) begin(ctx context.Context) {
 			p.ended(end, transcript)
 			continue
 		}
-		l := newLive(p.Player, target, conn, p.connection.Script, transcript, begin)
+		l := newLive(p.Player, target, conn, p.connection, transcript, begin)
 		p.lives = append(p.lives, l)
 		go l.drain()
 	}
@@ -106,7 +112,7 @@ func (p *play) steps(ctx context.Context) error {
 
 // joins says whether two steps are one write.
 func (p *play) joins(step, next *playbook.Step) bool {
-	if p.options.Pace.Kind != PaceNone || p.options.KeepChunks || step.Kind != playbook.Send || next.Kind != playbook.Send {
+	if p.options.Pace.Kind != PaceNone || p.options.KeepChunks || p.causal != nil || step.Kind != playbook.Send || next.Kind != playbook.Send {
 		return false
 	}
 	return step.Gate == next.Gate
@@ -116,6 +122,9 @@ func (p *play) joins(step, next *playbook.Step) bool {
 func (p *play) step(ctx context.Context, step *playbook.Step) (playing bool, err error) {
 	opened, err := p.await(ctx, step)
 	if err != nil {
+		return false, err
+	}
+	if err := p.awaitOthers(ctx, step); err != nil {
 		return false, err
 	}
 	if due, err := p.hold(ctx, step, opened); err != nil {
@@ -174,6 +183,28 @@ func (p *play) await(ctx context.Context, step *playbook.Step) (opened time.Time
 		}
 	}
 	return opened, nil
+}
+
+// awaitOthers waits until the turns of other connections have ended that may be causes of those that a step begins.
+func (p *play) awaitOthers(ctx context.Context, step *playbook.Step) error {
+	if p.causal == nil || step.Kind != playbook.Send {
+		return nil
+	}
+	for p.turn.Request.To < step.Span.To {
+		next, err := p.turns.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if p.turn = next; next.Request.From >= step.Span.From && next.Request.Len() > 0 {
+			if err := p.inOrder(ctx, next.At); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // patience is how long a gate may stay closed.

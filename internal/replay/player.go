@@ -43,7 +43,8 @@ const (
 // Options are how a playbook is played. A value of 0 stands for its default.
 type Options struct {
 	Pace        Pace
-	Connections int           // that are played at a time; 64 with PaceNone, else no limit
+	Order       Order         // OrderCausal takes as many Connections as were open at a time, and one of Copies
+	Connections int           // that are played at a time; 64 with PaceNone and no Order, else no limit
 	Copies      int           // how many times each script is played; 1
 	Ramp        time.Duration // over which connections become as many, or as frequent, as they are to be
 	MaxRate     float64       // turns per second; 0: no limit
@@ -87,7 +88,7 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Connections <= 0 {
 		o.Connections = 1 << 20
-		if o.Pace.Kind == PaceNone {
+		if o.Pace.Kind == PaceNone && o.Order == OrderConnection {
 			o.Connections = 64
 		}
 	}
@@ -112,6 +113,7 @@ type Player struct {
 	limit     *rate.Limiter // nil: none
 	stats     stats
 	watch     watch
+	causal    *causal // nil: connections have no order
 	t0        time.Time
 
 	stop context.CancelCauseFunc // of the run
@@ -121,6 +123,8 @@ type Player struct {
 var (
 	// ErrDuration says that Options.Duration is over.
 	ErrDuration = errors.New("the duration is over")
+	// ErrOrder says that OrderCausal is not possible with other options.
+	ErrOrder = errors.New("the causal order cannot be kept")
 	// ErrUnreachable says that the target could not be dialed.
 	ErrUnreachable = errors.New("the target cannot be reached")
 )
@@ -158,6 +162,9 @@ func (p *Player) Stats() Stats { return p.stats.snapshot(time.Since(p.t0)) }
 // Options.Drain.
 func (p *Player) Run(ctx context.Context) error {
 	p.t0 = time.Now()
+	if err := p.prepareOrder(); err != nil {
+		return err
+	}
 	p.schedule = newSchedule(p.book, &p.options, p.t0)
 	var soft context.Context
 	soft, p.stop = context.WithCancelCause(ctx)
@@ -192,6 +199,49 @@ func (p *Player) Run(ctx context.Context) error {
 	return err
 }
 
+// Check returns an ErrOrder if a playbook's order cannot be kept with these options.
+func (o Options) Check(book *playbook.Playbook) error {
+	o = o.withDefaults()
+	switch peak := book.Totals.Peak; {
+	case o.Order == OrderConnection:
+	case o.Copies > 1:
+		return fmt.Errorf("%w: each connection is played %d times", ErrOrder, o.Copies)
+	case o.Connections < peak:
+		return fmt.Errorf("%w: %d connections at a time are allowed, and %d were open", ErrOrder, o.Connections, peak)
+	}
+	return nil
+}
+
+// prepareOrder reads what the order between connections is, if it is to be kept.
+func (p *Player) prepareOrder() (err error) {
+	if err := p.options.Check(p.book); err != nil || p.options.Order == OrderConnection {
+		return err
+	}
+	if p.causal, err = newCausal(p.book, len(p.targets)); err != nil {
+		return err
+	}
+	for i := range p.book.Len() {
+		if p.options.Only != nil && !p.options.Only[i] {
+			p.causal.endAll(i)
+		}
+	}
+	p.t0 = time.Now()
+	return nil
+}
+
+// inOrder waits until all has ended that had ended before a time of the recording.
+func (p *Player) inOrder(ctx context.Context, at int64) error {
+	if p.causal == nil {
+		return nil
+	}
+	kept, err := p.causal.wait(ctx, at, 2*p.options.TurnTimeout)
+	if err == nil && !kept {
+		p.stats.released(Forced)
+		p.stats.forced("the turns before, of other connections, did not end")
+	}
+	return err
+}
+
 // start begins each connection when it is due and there is room for it.
 func (p *Player) start(soft, hard context.Context, plays *sync.WaitGroup) error {
 	room := make(chan struct{}, p.options.Connections)
@@ -199,7 +249,8 @@ func (p *Player) start(soft, hard context.Context, plays *sync.WaitGroup) error 
 	defer timer.Stop()
 	for i := range p.schedule.len() {
 		due := p.schedule.begins(i)
-		if !sleepUntil(soft, due, timer) {
+		index := int(p.schedule.starts[i].script)
+		if !sleepUntil(soft, due, timer) || p.inOrder(soft, p.book.Start(index)) != nil {
 			return nil
 		}
 		because := byPlayer
@@ -213,11 +264,11 @@ func (p *Player) start(soft, hard context.Context, plays *sync.WaitGroup) error 
 				return nil
 			}
 		}
-		script, err := p.book.Script(int(p.schedule.starts[i].script))
+		script, err := p.book.Script(index)
 		if err != nil {
 			return fmt.Errorf("play: %w", err)
 		}
-		c := &Connection{Script: script, Index: int(p.schedule.starts[i].script), Copy: int(p.schedule.starts[i].copy)}
+		c := &Connection{Script: script, Index: index, Copy: int(p.schedule.starts[i].copy)}
 		plays.Go(func() {
 			defer func() { <-room }()
 			(&play{Player: p, connection: c, due: due, lag: time.Since(due), cause: because}).run(hard)

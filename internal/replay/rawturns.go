@@ -62,6 +62,7 @@ func (t *rawTurns) sending(from uint64, bytes []byte, _ bool, at time.Time) erro
 	for early := t.early(); early != nil && early.Request.From < to; early = t.early() {
 		t.endBefore(early)
 		t.sent(early, at)
+		t.overIfComplete(early)
 		t.strict = t.strict && early.Writes < 2
 	}
 	for t.more && t.next.Request.From < to {
@@ -70,9 +71,17 @@ func (t *rawTurns) sending(from uint64, bytes []byte, _ bool, at time.Time) erro
 			continue
 		}
 		t.strict = t.strict && t.next.Writes < 2
-		t.endBefore(t.begin(true, at))
+		turn := t.begin(true, at)
+		t.endBefore(turn)
+		t.overIfComplete(turn)
 	}
 	return t.err
+}
+
+func (t *rawTurns) overIfComplete(turn *openTurn) {
+	if turn.Answer.Length >= turn.AnswerBytes() {
+		t.over(turn)
+	}
 }
 
 // early returns the first turn that is answered, or in part, before its request was sent; nil: there is none.
@@ -128,6 +137,9 @@ func (t *rawTurns) give(bytes []byte, at time.Time) {
 		left := turn.AnswerBytes() - min(turn.AnswerBytes(), turn.Answer.Length)
 		n := min(uint64(len(bytes)), left)
 		t.book.receive(turn, bytes[:n], at)
+		if n == left && turn.sent {
+			t.over(turn)
+		}
 		bytes = bytes[n:]
 	}
 }
@@ -182,6 +194,11 @@ func (t *rawTurns) settle() time.Duration {
 }
 
 func (t *rawTurns) pass(g *playbook.Gate, r Release) {
+	for _, turn := range t.waiting {
+		if turn.sent && (r != Met || t.other) {
+			t.over(turn)
+		}
+	}
 	if r != Met || t.strict && t.offset > g.Bytes {
 		t.diverge()
 	}

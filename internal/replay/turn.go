@@ -14,6 +14,7 @@ type openTurn struct {
 	at   time.Time // when it was sent
 	due  time.Time
 	sent bool
+	over bool // for the order of connections
 }
 
 // book is what both kinds of turns keep: the script's turns, and those that are open.
@@ -84,6 +85,14 @@ func (b *book) keep() int {
 	return b.live.player.options.Keep
 }
 
+// over says that whoever waits for a turn need not wait any more.
+func (b *book) over(t *openTurn) {
+	if causal := b.live.player.causal; causal != nil && !t.over {
+		t.over = true
+		causal.end(b.live.index, t.Index)
+	}
+}
+
 // finish ends a turn, which is in waiting.
 func (b *book) finish(t *openTurn, answered bool) {
 	for i := range b.waiting {
@@ -92,6 +101,7 @@ func (b *book) finish(t *openTurn, answered bool) {
 			break
 		}
 	}
+	b.over(t)
 	t.Answered = answered
 	t.Answer.end()
 	b.live.player.turned(t)

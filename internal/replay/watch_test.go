@@ -16,7 +16,7 @@ import (
 
 // TestStops has a target that begins to fail, or to take long, after a minute.
 func TestStops(t *testing.T) {
-	book := newBook(t, playbook.Options{}, paced(20, 3*time.Minute)...)
+	book := newBook(t, playbook.Options{}, paced(20, 1500*time.Millisecond, 3*time.Minute)...)
 	for _, row := range []struct {
 		name    string
 		options Options
