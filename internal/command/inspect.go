@@ -134,13 +134,13 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 		err = assembler.Finish()
 	}
 	if err != nil {
-		return errors.Join(err, page.close())
+		return errors.Join(err, page.discard())
 	}
 	stats := assembler.Stats()
 	p.explain(log, stats, flags.given())
 	report := summary.Report(log.LayottoLines())
-	if err := errors.Join(page.write(summary, titleOf(names)), page.close()); err != nil {
-		return err
+	if err := page.write(summary, titleOf(names)); err != nil {
+		return errors.Join(err, page.discard())
 	}
 	if flags.json {
 		err = report.WriteJSON(stdout)
@@ -172,25 +172,34 @@ func createPage(flags *inspectFlags) (*page, error) {
 	return &page{file}, nil
 }
 
+// write writes the page and closes its file.
 func (p *page) write(summary *inspect.Summary, title string) error {
 	if p == nil {
 		return nil
 	}
 	w := bufio.NewWriter(p.file)
-	return errors.Join(summary.WriteHTML(w, title), w.Flush())
+	return errors.Join(summary.WriteHTML(w, title), w.Flush(), p.file.Close())
 }
 
-func (p *page) close() error {
+// discard removes the file of a page that is not whole.
+func (p *page) discard() error {
 	if p == nil {
 		return nil
 	}
-	return p.file.Close()
+	_ = p.file.Close() // it may be closed already
+	return os.Remove(p.file.Name())
 }
 
 // titleOf returns what a page on these inputs is called.
 func titleOf(names []string) string {
 	const most = 3
-	title := strings.Join(names[:min(len(names), most)], ", ")
+	shown := slices.Clone(names[:min(len(names), most)])
+	for i := range shown {
+		if shown[i] == stdinName {
+			shown[i] = "standard input"
+		}
+	}
+	title := strings.Join(shown, ", ")
 	if len(names) > most {
 		title += fmt.Sprintf(" and %d more", len(names)-most)
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -99,7 +100,7 @@ func TestInspect(t *testing.T) {
 	page, err := os.ReadFile("page.html")
 	require.NoError(t, err)
 	require.Contains(t, string(page), dumpConn)
-	require.Contains(t, string(page), "<title>- · l4dump</title>")
+	require.Contains(t, string(page), "<title>standard input · l4dump</title>")
 
 	for _, row := range []struct {
 		name  string
@@ -135,6 +136,19 @@ func TestInspectPageIsPrivate(t *testing.T) {
 		require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 	}
 }
+
+// TestInspectPageOfNoInput holds that no part of a page stays if an input cannot be read.
+func TestInspectPageOfNoInput(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var stderr bytes.Buffer
+	require.Equal(t, 1, Run(failingInput{}, io.Discard, &stderr, []string{"inspect", "--html", "page.html"}))
+	require.Equal(t, "l4dump: read stdin: no input\n", stderr.String())
+	require.NoFileExists(t, "page.html")
+}
+
+type failingInput struct{}
+
+func (failingInput) Read([]byte) (int, error) { return 0, errors.New("no input") }
 
 func TestTitleOf(t *testing.T) {
 	require.Equal(t, "a, b, c", titleOf([]string{"a", "b", "c"}))

@@ -2,12 +2,13 @@ package inspect
 
 import (
 	"crypto/sha256"
-	_ "embed" // for the page's parts
+	"embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 )
 
 // The parts of the page.
@@ -16,9 +17,25 @@ var (
 	pageHTML string
 	//go:embed page/page.css
 	pageCSS string
-	//go:embed page/page.js
-	pageJS string
+	//go:embed page/*.js
+	pageScripts embed.FS
+	pageJS      = script("model", "selection", "list", "timeline", "conversation", "overview", "start")
 )
+
+// script returns the page's one script. Its files share what they define, and define nothing for the page.
+func script(names ...string) string {
+	var b strings.Builder
+	b.WriteString("\"use strict\";\n(() => {\n")
+	for _, name := range names {
+		text, err := pageScripts.ReadFile("page/" + name + ".js")
+		if err != nil {
+			panic(err) // it is not embedded
+		}
+		b.Write(text)
+	}
+	b.WriteString("})();\n")
+	return b.String()
+}
 
 var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
@@ -32,7 +49,6 @@ type pageData struct {
 	LeftOut     pageLeftOut  `json:"left_out"`
 	Windows     []pageWindow `json:"windows"`
 	Series      *pageSeries  `json:"series"`
-	States      []string     `json:"states"`
 	Sample      []string     `json:"sample"`
 	Causes      []pageCause  `json:"causes"`
 }
@@ -46,7 +62,6 @@ type pageTexts struct {
 // pageLeftOut is what is not in the page.
 type pageLeftOut struct {
 	Connections uint64 `json:"connections"`
-	Each        int    `json:"each"` // bytes of a conversation that may be in the page
 	Truncated   int    `json:"truncated"`
 }
 
@@ -135,9 +150,9 @@ func (s *Summary) pageData(title string) *pageData {
 	data := &pageData{
 		Title: title, Start: r.First, Report: r,
 		Texts:  pageTexts{States: stateTexts, Faults: map[string]string{}},
-		States: stateNames[:], Sample: nonNil(r.Sample.sentences()), Windows: []pageWindow{}, Causes: []pageCause{},
+		Sample: nonNil(r.Sample.sentences()), Windows: []pageWindow{}, Causes: []pageCause{},
 		Connections: newPageColumns(len(s.kept.list)),
-		LeftOut:     pageLeftOut{Connections: s.kept.leftOut, Each: s.kept.each},
+		LeftOut:     pageLeftOut{Connections: s.kept.leftOut},
 	}
 	for _, fault := range r.Faults {
 		data.Texts.Faults[fault.Kind] = faultText(fault.Kind)
