@@ -35,6 +35,7 @@ type bench struct {
 	pingpong    pingpong
 	connections int
 	many        int
+	turns       int
 }
 
 func (b *bench) register(flags *flag.FlagSet) {
@@ -43,11 +44,12 @@ func (b *bench) register(flags *flag.FlagSet) {
 		b.rows, err = regexp.Compile(text)
 		return err
 	})
-	flags.Int64Var(&b.stream.mebi, "mib", 512, "how much is streamed in a run")
+	flags.Int64Var(&b.stream.mebi, "mib", 512, "how much is streamed in a run; 0 leaves the table of all ways to record out")
 	flags.IntVar(&b.connections, "connections", 8, "over how many connections messages go back and forth")
 	flags.DurationVar(&b.pingpong.duration, "duration", 3*time.Second, "how long they do in a run")
 	flags.IntVar(&b.many, "many", 10_000,
 		"over how many they do in the second table, or as many as there may be open files for; 0 leaves it out")
+	flags.IntVar(&b.turns, "turns", 40, "how many turns each row has in the table of CPU time; 0 leaves it out")
 }
 
 const (
@@ -84,8 +86,8 @@ func (b *bench) wanted(subjects []envoy.Subject) []envoy.Subject {
 }
 
 func (b *bench) measure(ctx context.Context, o command.Options) (_ []*report.Table, err error) {
-	if b.stream.mebi < 1 || b.connections < 1 || b.many < 0 || b.pingpong.duration <= 0 {
-		return nil, errors.New("want at least 1 MiB, one connection and some duration")
+	if b.stream.mebi < 0 || b.connections < 1 || b.many < 0 || b.turns < 0 || b.pingpong.duration <= 0 {
+		return nil, errors.New("want no negative numbers, at least one connection and some duration")
 	}
 	dir, err := os.MkdirTemp("", "l4dump-cost-")
 	if err != nil {
@@ -107,12 +109,21 @@ func (b *bench) measure(ctx context.Context, o command.Options) (_ []*report.Tab
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.targets.stop()) }()
-	tables, err := b.compare(ctx, o)
-	if err != nil || b.many == 0 {
-		return tables, err
+	var tables []*report.Table
+	for _, part := range []struct {
+		wanted  bool
+		measure func(context.Context, command.Options) ([]*report.Table, error)
+	}{{b.stream.mebi > 0, b.compare}, {b.turns > 0, b.measureTurns}, {b.many > 0, b.measureMany}} {
+		if !part.wanted {
+			continue
+		}
+		more, err := part.measure(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, more...)
 	}
-	many, err := b.measureMany(ctx, o)
-	return append(tables, many), err
+	return tables, nil
 }
 
 // compare returns the table of all rows, and the one of ratios for README.md.

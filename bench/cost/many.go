@@ -17,8 +17,8 @@ const (
 	openFiles = 200
 )
 
-// measureMany returns the table of what a message costs over few connections and over many.
-func (b *bench) measureMany(ctx context.Context, o command.Options) (*report.Table, error) {
+// measureMany measures what a message costs over few connections and over many.
+func (b *bench) measureMany(ctx context.Context, o command.Options) ([]*report.Table, error) {
 	many, err := affordable(b.many)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (b *bench) measureMany(ctx context.Context, o command.Options) (*report.Tab
 		{Name: "times", Decimals: 2},
 		{Name: fmt.Sprintf("peak MiB over %d", many)},
 	}, rows...)
-	return t, t.Measure(ctx, o.Progress, o.Rounds, func(ctx context.Context, name string) ([]float64, error) {
+	return []*report.Table{t}, t.Measure(ctx, o.Progress, o.Rounds, func(ctx context.Context, name string) ([]float64, error) {
 		e, err := b.targets.find(name)
 		if err != nil {
 			return nil, err

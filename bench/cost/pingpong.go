@@ -62,7 +62,7 @@ func (p *pingpong) run(ctx context.Context, e *target, connections int) (exchang
 	if err != nil {
 		return exchanged{}, err
 	}
-	e.passed += 2 * messageBytes * int64(len(warm)+len(latencies))
+	e.passed += passed(warm) + passed(latencies)
 	slices.Sort(latencies)
 	rounds := float64(len(latencies))
 	return exchanged{
@@ -73,6 +73,9 @@ func (p *pingpong) run(ctx context.Context, e *target, connections int) (exchang
 		peakMiB:    float64(busy.PeakBytes-empty.ResidentBytes) / mebibyte,
 	}, nil
 }
+
+// passed returns how many bytes went through a proxy for messages that took so long.
+func passed(latencies []time.Duration) int64 { return 2 * messageBytes * int64(len(latencies)) }
 
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 

@@ -1,4 +1,4 @@
-// Package process runs a process and reads its CPU time and memory from /proc.
+// Package process runs a process and reads its CPU time and memory.
 package process
 
 import (
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // Process is a child process.
@@ -82,10 +83,10 @@ func (p *Process) ResetPeak() error {
 	return nil
 }
 
-// Usage reads /proc/PID/stat and /proc/PID/status.
+// Usage reads the process's CPU clock, which is finer than /proc/PID/stat, and /proc/PID/status.
 func (p *Process) Usage() (Usage, error) {
-	stat, err := p.proc.Stat()
-	if err != nil {
+	var used unix.Timespec
+	if err := unix.ClockGettime(cpuClock(p.proc.PID), &used); err != nil {
 		return Usage{}, fmt.Errorf("read a process's CPU time: %w", err)
 	}
 	status, err := p.proc.NewStatus()
@@ -93,6 +94,12 @@ func (p *Process) Usage() (Usage, error) {
 		return Usage{}, fmt.Errorf("read a process's memory: %w", err)
 	}
 	return Usage{
-		CPUSeconds: stat.CPUTime(), ResidentBytes: int64(status.VmRSS), PeakBytes: int64(status.VmHWM),
+		CPUSeconds: time.Duration(used.Nano()).Seconds(), ResidentBytes: int64(status.VmRSS), PeakBytes: int64(status.VmHWM),
 	}, nil
+}
+
+// cpuClock returns the clock of a process's CPU time, as clock_getcpuclockid(3) makes it.
+func cpuClock(pid int) int32 {
+	const scheduled = 2 // CPUCLOCK_SCHED: user and system
+	return int32(^pid)<<3 | scheduled
 }
