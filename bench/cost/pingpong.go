@@ -22,7 +22,7 @@ type pingpong struct {
 type exchanged struct {
 	perSecond, p50, p99 float64 // in µs
 	cpuSeconds          float64 // of 100,000
-	peakMiB             float64 // over the resident memory before there were connections
+	peakMiB             float64 // over the resident memory before anything passed
 }
 
 // run measures a subject over so many connections, each with one message under way.
@@ -32,10 +32,6 @@ func (p *pingpong) run(ctx context.Context, e *target, connections int) (exchang
 		return exchanged{}, err
 	}
 	if err := e.ResetPeak(); err != nil {
-		return exchanged{}, err
-	}
-	empty, err := e.Usage()
-	if err != nil {
 		return exchanged{}, err
 	}
 	all, err := connect(ctx, e.Address, connections)
@@ -70,7 +66,7 @@ func (p *pingpong) run(ctx context.Context, e *target, connections int) (exchang
 		p50:        microseconds(latencies[len(latencies)/2]),
 		p99:        microseconds(latencies[len(latencies)*99/100]),
 		cpuSeconds: (busy.CPUSeconds - idle.CPUSeconds) * 100_000 / rounds,
-		peakMiB:    float64(busy.PeakBytes-empty.ResidentBytes) / mebibyte,
+		peakMiB:    float64(busy.PeakBytes-e.idle) / mebibyte,
 	}, nil
 }
 

@@ -25,7 +25,7 @@ type stream struct {
 // streamed is what streaming comes to.
 type streamed struct {
 	megabytesPerSecond, cpuSecondsPerGiB float64
-	peakMiB                              float64 // over the resident memory before
+	peakMiB                              float64 // over the resident memory before anything passed
 	writtenMiB, recordedPercent          float64
 }
 
@@ -77,7 +77,7 @@ func (s *stream) run(ctx context.Context, e *target) (streamed, error) {
 	return streamed{
 		megabytesPerSecond: float64(total) / 1e6 / took.Seconds(),
 		cpuSecondsPerGiB:   (busy.CPUSeconds - idle.CPUSeconds) / float64(total) * gibibyte,
-		peakMiB:            float64(busy.PeakBytes-idle.ResidentBytes) / mebibyte,
+		peakMiB:            float64(busy.PeakBytes-e.idle) / mebibyte,
 		writtenMiB:         float64(written) / mebibyte,
 		recordedPercent:    float64(kept) / float64(total) * 100,
 	}, nil

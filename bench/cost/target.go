@@ -14,6 +14,7 @@ type target struct {
 	*envoy.Envoy
 	subject *envoy.Subject
 	passed  int64 // bytes that went through it, both ways
+	idle    int64 // resident bytes before anything did
 }
 
 // kept returns how many bytes the plugin has recorded, when it has given the proxy the metrics of all that passed, which it
@@ -55,6 +56,11 @@ func startTargets(ctx context.Context, o envoy.Options, subjects []envoy.Subject
 			return nil, errors.Join(err, all.stop())
 		}
 		all = append(all, &target{Envoy: e, subject: &subjects[i]})
+		usage, err := e.Usage()
+		if err != nil {
+			return nil, errors.Join(err, all.stop())
+		}
+		all[i].idle = usage.ResidentBytes
 	}
 	return all, nil
 }
