@@ -111,7 +111,12 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 	if err != nil {
 		return err
 	}
-	total, err := regularBytes(names)
+	title := titleOf(names)
+	files, err := expandFolders(names)
+	if err != nil {
+		return err
+	}
+	total, err := regularBytes(files)
 	if err != nil {
 		return err
 	}
@@ -126,7 +131,7 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 	summary := inspect.NewSummary(inspect.Options{
 		Top: flags.top, Part: flags.given(), Conversations: flags.html != "",
 	})
-	log := dumplog.NewSource(dumplog.Options{Forms: forms}, p.inputs(dumplog.Chronological(names), cmd.InOrStdin(), false)...)
+	log := dumplog.NewSource(dumplog.Options{Forms: forms}, p.inputs(dumplog.Chronological(files), cmd.InOrStdin(), false)...)
 	assembler := capture.NewAssembler(summary, capture.Options{Filter: filter, Reporter: summary})
 	err = log.Read(cmd.Context(), assembler)
 	interrupted := errors.Is(err, context.Canceled)
@@ -139,7 +144,7 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 	stats := assembler.Stats()
 	p.explain(log, stats, flags.given())
 	report := summary.Report(log.LayottoLines())
-	if err := page.write(summary, titleOf(names)); err != nil {
+	if err := page.write(summary, title); err != nil {
 		return errors.Join(err, page.discard())
 	}
 	if flags.json {

@@ -47,6 +47,8 @@ func TestInspect(t *testing.T) {
 	require.NoError(t, os.WriteFile("first.log", []byte(lines[0]+lines[1]), 0o600))
 	require.NoError(t, os.WriteFile("second.log", []byte(lines[2]+lines[3]), 0o600))
 	require.NoError(t, os.WriteFile("cut.log.gz", []byte("\x1f\x8b\x08\x00"), 0o600))
+	require.NoError(t, os.Mkdir("logs", 0o700))
+	require.NoError(t, os.WriteFile("logs/whole.log", []byte(whole), 0o600))
 	const hint = "Run 'l4dump inspect --help' for the usage.\n"
 	const nothing = "0 records of 0 connections: 0 B downstream, 0 B upstream\n"
 	for _, row := range []struct {
@@ -60,6 +62,7 @@ func TestInspect(t *testing.T) {
 		{"standard input", whole, nil, 0, inspectText, ""},
 		{"standard input by name", whole, []string{"-"}, 0, inspectText, ""},
 		{"two files", "", []string{"first.log", "second.log"}, 0, inspectText, ""},
+		{"a folder", "", []string{"logs"}, 0, inspectText, ""},
 		{"strict", whole, []string{"--strict"}, 0, inspectText, ""},
 		{"a port, of which nothing is there", whole, []string{"--port", "1"}, 1, nothing, "no record was found of those that were asked for\n"},
 		{"empty", "", nil, 1, nothing, "no record was found: the input is empty\n"},

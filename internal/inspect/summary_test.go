@@ -323,7 +323,9 @@ func TestWrite(t *testing.T) {
 		text.Reset()
 		require.NoError(t, report.WriteText(&text, inspect.Text{Width: width, Top: 5}))
 		for line := range strings.Lines(text.String()) {
-			require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), max(width, 1000*(1-min(width, 1))), line)
+			if width > 0 {
+				require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), width, line)
+			}
 			for _, c := range line {
 				require.True(t, c == '\n' || ' ' <= c && c < 0x7f || strings.ContainsRune("µ…▁▂▃▄▅▆▇█", c), "%q in %s", c, line)
 			}
