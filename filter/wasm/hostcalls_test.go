@@ -119,10 +119,16 @@ func TestHostcalls(t *testing.T) {
 			[]string{now, logLevel, write},
 		},
 		{
-			"everything, whole connections", on + whole + free + `}}`,
+			"everything, whole connections", on + whole + `"max_connections":0,` + free + `}}`,
 			[]string{now, logLevel},
 			slices.Concat([]string{now, logLevel}, open, []string{write}, data), line,
 			[]string{now, logLevel, write, now},
+		},
+		{ // the workers together have at most so many
+			"everything, 1000 whole connections at a time", on + whole + free + `}}`,
+			[]string{now, logLevel, shared, allocate, share},
+			slices.Concat([]string{now, logLevel}, open, []string{write}, data), line,
+			[]string{now, logLevel, write, now, shared, allocate, share},
 		},
 		{
 			"everything, long writes", on + `,"output":{"write_bytes":65536},"capture":{` + free + `}}`,
