@@ -228,7 +228,7 @@ func faultName(f *capture.Fault) string {
 
 // compile makes the script of the events before seq.
 func (r *recording) compile(v *capture.Verdict, seq uint64) (*scriptWriter, error) {
-	s := &script{Info: r.info(v), Streams: r.streams}
+	s := &script{Info: r.info(v), Streams: [2]*stream{&r.streams[0], &r.streams[1]}}
 	stored := r.compiler.spool
 	reader := &events{
 		stored:  io.NewSectionReader(stored.reader(&r.events), 0, int64(r.events.Length)),

@@ -178,7 +178,7 @@ func (p *Playbook) Script(index int) (*Script, error) {
 		return io.NewSectionReader(p.spool.reader(of), 0, int64(of.Length))
 	}
 	return &Script{
-		Info: s.Info, downstream: p.spool.reader(&s.Streams[0]), upstream: p.spool.reader(&s.Streams[1]),
+		Info: s.Info, downstream: p.spool.reader(s.Streams[0]), upstream: p.spool.reader(s.Streams[1]),
 		steps: section(&s.StoredSteps), turns: section(&s.StoredTurns), answers: section(&s.StoredOrder),
 	}, nil
 }

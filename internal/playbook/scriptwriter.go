@@ -8,7 +8,7 @@ import (
 // script is a Script as it is stored.
 type script struct {
 	Info
-	Streams     [2]stream // by Direction
+	Streams     [2]*stream // by Direction
 	StoredSteps stream
 	StoredTurns stream
 	StoredOrder stream
@@ -121,7 +121,7 @@ func (w *scriptWriter) finish() error {
 		return err
 	}
 	s := w.script
-	for _, stream := range []*stream{&s.Streams[0], &s.Streams[1], &s.StoredSteps, &s.StoredTurns, &s.StoredOrder} {
+	for _, stream := range []*stream{s.Streams[0], s.Streams[1], &s.StoredSteps, &s.StoredTurns, &s.StoredOrder} {
 		if err := w.spool.settle(stream); err != nil {
 			return err
 		}

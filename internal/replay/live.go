@@ -13,9 +13,9 @@ import (
 	"l4dump/internal/playbook"
 )
 
-// The buffer of a reader: at first, and once the target sends more at a time.
+// The buffer of a reader: at first, and at most, if the target sends more at a time.
 const (
-	smallBuffer = 4 << 10
+	smallBuffer = 2 << 10
 	largeBuffer = 64 << 10
 )
 
@@ -97,7 +97,7 @@ func (l *live) drain() {
 			return
 		}
 		if n == len(buf) && n < largeBuffer {
-			buf = make([]byte, largeBuffer)
+			buf = make([]byte, min(4*n, largeBuffer))
 		}
 	}
 }

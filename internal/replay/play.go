@@ -23,6 +23,7 @@ type play struct {
 	lag        time.Duration // by which the step before was late
 	cause      cause         // of it
 	last       int64         // recorded time of the step before
+	ahead      window
 	turns      *playbook.Turns
 	turn       playbook.Turn // the last one that was waited for, if the order is kept
 }
@@ -265,6 +266,11 @@ func (p *play) hold(ctx context.Context, step *playbook.Step, opened time.Time) 
 
 // send sends bytes of the client's stream to each target that takes them.
 func (p *play) send(span playbook.Span) error {
+	if span.Len() <= windowBytes/2 {
+		bytes, err := p.ahead.read(p.connection.Script, span)
+		p.sendChunk(span.From, bytes)
+		return err
+	}
 	chunk := chunks.Get().(*[largeBuffer]byte)
 	defer chunks.Put(chunk)
 	for span.Len() > 0 {
@@ -273,12 +279,43 @@ func (p *play) send(span playbook.Span) error {
 		if n < len(bytes) {
 			return fmt.Errorf("read what to send: %w", err)
 		}
-		for _, l := range p.lives {
-			if !l.over {
-				l.send(span.From, bytes)
-			}
-		}
+		p.sendChunk(span.From, bytes)
 		span.From += uint64(len(bytes))
 	}
 	return nil
+}
+
+func (p *play) sendChunk(from uint64, bytes []byte) {
+	if len(bytes) == 0 {
+		return
+	}
+	for _, l := range p.lives {
+		if !l.over {
+			l.send(from, bytes)
+		}
+	}
+}
+
+// windowBytes is how much of a client's stream a window holds.
+const windowBytes = 1 << 10
+
+// window is a part of a client's stream, so that small requests are read several at a time.
+type window struct {
+	from  uint64
+	bytes []byte
+}
+
+// read returns the bytes of a span of at most windowBytes. They are valid until the next call.
+func (w *window) read(script *playbook.Script, span playbook.Span) ([]byte, error) {
+	if span.From < w.from || span.To > w.from+uint64(len(w.bytes)) {
+		if w.bytes == nil {
+			w.bytes = make([]byte, 0, min(windowBytes, script.Bytes[capture.Downstream]))
+		}
+		n, err := script.Stream(capture.Downstream).ReadAt(w.bytes[:cap(w.bytes)], int64(span.From))
+		w.from, w.bytes = span.From, w.bytes[:n]
+		if uint64(n) < span.Len() {
+			return nil, fmt.Errorf("read what to send: %w", err)
+		}
+	}
+	return w.bytes[span.From-w.from:][:span.Len()], nil
 }
