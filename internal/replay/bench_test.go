@@ -125,7 +125,6 @@ func BenchmarkIdle(b *testing.B) {
 	book, err := playbooktest.Compile(detected, sources...)
 	require.NoError(b, err)
 	defer book.Close()
-	sources = nil
 	memory := func() uint64 {
 		runtime.GC() // stacks shrink by half each time
 		runtime.GC()

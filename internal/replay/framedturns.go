@@ -130,20 +130,11 @@ func (t *framedTurns) after(p *playbook.Part) {
 		}
 	}
 	for oldest := t.pairing.Oldest(); t.first < oldest && len(t.requests) > 0; t.first++ {
-		if turn := t.requests[0]; t.isOpen(turn) { // one whose number of answers is not known
+		if turn := t.requests[0]; !turn.told { // one whose number of answers is not known
 			t.book.finish(turn, true)
 		}
 		t.requests = t.requests[1:]
 	}
-}
-
-func (t *framedTurns) isOpen(turn *openTurn) bool {
-	for _, open := range t.waiting {
-		if open == turn {
-			return true
-		}
-	}
-	return false
 }
 
 // answered says that a turn is complete.

@@ -35,6 +35,7 @@ type live struct {
 	turns    turns
 	waiting  bool // the play does
 	received uint64
+	begun    uint64    // turns
 	at       time.Time // when the last bytes came, or the end
 	ended    bool      // the target's stream has ended
 	reset    bool

@@ -105,10 +105,12 @@ const (
 	WriteFailed            // the target did not take what was sent
 	Stopped                // the run was stopped
 	Faulty                 // the playbook could not be read
+	Exhausted              // this machine has no port or file left for it
 )
 
 var howNames = [...]string{
 	"finished", "dial failed", "ended early by the target", "stalled", "write failed", "stopped", "playbook unreadable",
+	"this machine has no port or file left",
 }
 
 // String returns how in words.

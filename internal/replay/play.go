@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"l4dump/internal/capture"
@@ -72,13 +73,16 @@ func (p *play) begin(ctx context.Context) {
 		limited, cancel := context.WithTimeout(ctx, p.options.DialTimeout)
 		conn, err := p.targets[target].Dial(limited, &p.connection.Script.Info)
 		cancel()
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !exhausted(err) {
 			p.dialed(err)
 		}
 		if err != nil {
 			end := &End{Target: target, How: DialFailed, Reason: err.Error(), Begin: p.since(begin), Close: p.since(time.Now())}
-			if ctx.Err() != nil {
+			switch {
+			case ctx.Err() != nil:
 				end.How, end.Reason = Stopped, "the run was stopped"
+			case exhausted(err):
+				end.How = Exhausted
 			}
 			p.ended(end, transcript)
 			continue
@@ -87,6 +91,11 @@ func (p *play) begin(ctx context.Context) {
 		p.lives = append(p.lives, l)
 		go l.drain()
 	}
+}
+
+// exhausted says that a connection failed for want of something on this machine.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS)
 }
 
 // steps does all steps, as long as a target takes them.
@@ -147,6 +156,7 @@ func (p *play) step(ctx context.Context, step *playbook.Step) (playing bool, err
 			}
 		}
 	}
+	p.charge()
 	for _, l := range p.lives {
 		if !l.over {
 			l.steps++
@@ -262,6 +272,24 @@ func (p *play) hold(ctx context.Context, step *playbook.Step, opened time.Time) 
 		p.stats.reacted(time.Since(opened))
 	}
 	return due, nil
+}
+
+// charge takes from the rate what a step began besides one turn.
+func (p *play) charge() {
+	if p.limit == nil {
+		return
+	}
+	for _, l := range p.lives {
+		l.mu.Lock()
+		begun := l.begun
+		l.begun = 0
+		l.mu.Unlock()
+		if l == p.lives[0] && begun > 1 {
+			for left := int(begun - 1); left > 0; left -= p.limit.Burst() {
+				p.limit.ReserveN(time.Now(), min(left, p.limit.Burst()))
+			}
+		}
+	}
 }
 
 // send sends bytes of the client's stream to each target that takes them.

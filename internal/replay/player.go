@@ -155,7 +155,7 @@ func (p *Player) framer(name string) protocol.Framer {
 func (p *Player) since(at time.Time) time.Duration { return max(at.Sub(p.t0), 1) }
 
 // Stats returns the numbers so far, or after Run those of the run.
-func (p *Player) Stats() Stats { return p.stats.snapshot(time.Since(p.t0)) }
+func (p *Player) Stats() Stats { return p.stats.snapshot() }
 
 // Run plays all, and returns when every connection has ended. If it stops before, the error says why: the cause of ctx,
 // ErrDuration, ErrUnreachable or ErrFailing. Then no connection begins any more, and those that have begun may continue for
@@ -165,6 +165,7 @@ func (p *Player) Run(ctx context.Context) error {
 	if err := p.prepareOrder(); err != nil {
 		return err
 	}
+	p.stats.start(p.t0)
 	p.schedule = newSchedule(p.book, &p.options, p.t0)
 	var soft context.Context
 	soft, p.stop = context.WithCancelCause(ctx)

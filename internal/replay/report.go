@@ -88,6 +88,8 @@ func (r *Report) judge(s *Stats, err error) {
 	for _, how := range slices.Sorted(maps.Keys(r.Ends)) {
 		switch how {
 		case Finished.String():
+		case Exhausted.String():
+			say(Inconclusive, "%d connections: %s", r.Ends[how], how)
 		case Stopped.String():
 			say(Inconclusive, "%d connections were stopped", r.Ends[how])
 		default:

@@ -73,6 +73,7 @@ const (
 type stats struct {
 	mu       sync.Mutex
 	s        Stats
+	began    time.Time
 	failures int // to dial, in a row
 	targets  int
 	lateness histogram
@@ -105,6 +106,13 @@ func (h *histogram) quantiles() Quantiles {
 func (s *stats) init(targets int) {
 	s.targets = targets
 	s.s.Ends = map[string]uint64{}
+}
+
+// start says that the run begins.
+func (s *stats) start(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.began = at
 }
 
 func (s *stats) begin() {
@@ -218,12 +226,12 @@ func (s *stats) finish(elapsed time.Duration) {
 	s.s.Elapsed = elapsed
 }
 
-func (s *stats) snapshot(elapsed time.Duration) Stats {
+func (s *stats) snapshot() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.s
-	if now.Elapsed == 0 {
-		now.Elapsed = elapsed
+	if now.Elapsed == 0 && !s.began.IsZero() {
+		now.Elapsed = time.Since(s.began)
 	}
 	now.Ends = map[string]uint64{}
 	for how, n := range s.s.Ends {

@@ -3,6 +3,7 @@ package replay
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"l4dump/internal/playbook"
@@ -15,6 +16,7 @@ type openTurn struct {
 	due  time.Time
 	sent bool
 	over bool // for the order of connections
+	told bool // it is finished
 }
 
 // book is what both kinds of turns keep: the script's turns, and those that are open.
@@ -51,6 +53,7 @@ func (b *book) begin(sent bool, at time.Time) *openTurn {
 		b.sent(t, at)
 	}
 	b.waiting = append(b.waiting, t)
+	b.live.begun++
 	return t
 }
 
@@ -95,12 +98,13 @@ func (b *book) over(t *openTurn) {
 
 // finish ends a turn, which is in waiting.
 func (b *book) finish(t *openTurn, answered bool) {
-	for i := range b.waiting {
-		if b.waiting[i] == t {
-			b.waiting = append(b.waiting[:i], b.waiting[i+1:]...)
-			break
-		}
+	switch i := slices.Index(b.waiting, t); {
+	case i == 0: // the usual case moves nothing
+		b.waiting = b.waiting[1:]
+	case i > 0:
+		b.waiting = slices.Delete(b.waiting, i, i+1)
 	}
+	t.told = true
 	b.over(t)
 	t.Answered = answered
 	t.Answer.end()
