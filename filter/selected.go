@@ -16,10 +16,9 @@ const (
 // choice is what waits until it is decided whether a connection is selected.
 type choice struct {
 	about    strategy.Subject
-	window   strategy.Window // in which the connection was born
-	reads    []heldRead      // in their order
-	bytes    []byte          // of those that may be recorded
-	upstream int             // bytes of the service in reads
+	reads    []heldRead // in their order
+	bytes    []byte     // of those that may be recorded
+	upstream int        // bytes of the service in reads
 }
 
 // heldRead is a read as it passed. Its bytes are not held if there is a reason not to record them.
@@ -56,7 +55,7 @@ func (c *connection) begin(w strategy.Window) {
 		}
 	}
 	if verdict == strategy.Undecided {
-		c.choice = &choice{about: about, window: w}
+		c.choice = &choice{about: about}
 		return
 	}
 	c.admit(w, c.started)
@@ -122,14 +121,15 @@ func (c *connection) choose(final bool) bool {
 	}
 	c.choice = nil
 	now := p.vm.Now()
+	reason := strategy.NotSelected
 	if verdict == strategy.Selected {
-		c.admit(w.window, now)
+		decision := p.decide(now, true)
+		c.admit(decision.Window, now) // not the one that it was born in, which the limits of windows may have forgotten
+		if reason = c.selected; reason == strategy.Recorded {
+			reason = decision.Continue // what was held is written now or not at all
+		}
 	} else {
-		c.refuse(strategy.NotSelected)
-	}
-	reason := c.selected
-	if reason == strategy.Recorded && len(w.reads) > 0 {
-		reason = p.decide(now, true).Continue // what was held is written now or not at all
+		c.refuse(reason)
 	}
 	for i := range w.reads {
 		r := &w.reads[i]

@@ -311,3 +311,36 @@ func TestHeldReadsThatAreForbidden(t *testing.T) {
 		})
 	}
 }
+
+// TestLateChoice has connections that are chosen in a later window than that in which they began use up that window's
+// limits.
+func TestLateChoice(t *testing.T) {
+	for _, row := range []struct {
+		name, limit, first string
+		reason             string
+	}{
+		{"connections", `"max_connections_per_window":1`, "x", "max_connections_per_window"},
+		{"bytes", `"max_bytes_per_window":1024`, "x" + strings.Repeat("y", 1023), "window_bytes"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t, on(`"unit":"connections","max_bytes_per_second":0,"max_lines_per_second":0,"match":{"first_bytes":["78"]},`+row.limit, ``))
+			silent := []uint32{r.connect(), r.connect()}
+			for range 2 {
+				r.now = nextWindowOf(r.now)
+				r.Tick()
+			}
+			r.downstream(r.connect(), row.first)
+			require.Len(t, r.records(), 2)
+
+			for _, id := range append(silent, r.connect()) {
+				r.downstream(id, row.first)
+			}
+			require.Len(t, r.records(), 2)
+			for _, id := range silent {
+				r.done(id)
+			}
+			r.Tick()
+			require.Equal(t, uint64(2), r.counter("connections_dropped_"+row.reason+"_total"))
+		})
+	}
+}

@@ -70,7 +70,7 @@ type Capture struct {
 	MaxLinesPerSecond       int64 // of records, for the whole proxy process
 	MaxBytesPerConnection   int64 // of payload, both directions together
 	MaxConnections          int64 // recorded at a time, of UnitConnections, for the whole proxy process
-	MaxConnectionsPerWindow int64 // recorded, of those born in one window, of UnitConnections, for the whole proxy process
+	MaxConnectionsPerWindow int64 // admitted from the start of one window to that of the next, of UnitConnections, for the whole proxy process
 	MaxBytesPerWindow       int64 // of payload, from the start of one window to that of the next, for the whole proxy process
 	MaxConnectionTime       Milliseconds
 	ConnectionRate          float64 // the share of the selected connections that are recorded, over 0 up to 1
