@@ -126,8 +126,7 @@ func (a *Admission) admit(c *Capture, shared *Shared, w Window, l *Claim, now in
 		}
 		l.counted = true
 	}
-	if c.MaxConnectionsPerWindow > 0 && !addToWindow(shared.Window, w, c.MaxConnectionsPerWindow) {
-		shared.full = w
+	if c.MaxConnectionsPerWindow > 0 && !shared.joinWindow(c, w) {
 		a.release(l, now)
 		l.leave(now)
 		return WindowConnections

@@ -99,15 +99,16 @@ func (s *Shared) portion(c *Capture, need int64) {
 	}
 }
 
-// addToWindow adds one connection to window w.
-func addToWindow(number SharedNumber, w Window, limit int64) bool {
+// joinWindow counts one more connection in window w, unless it has had its connections, and reports whether it did.
+func (s *Shared) joinWindow(c *Capture, w Window) bool {
 	for range sharedAttempts {
-		old, version := number.Load()
+		old, version := s.Window.Load()
 		start, count := countIn(w, old)
-		if count >= limit {
+		if count >= c.MaxConnectionsPerWindow {
+			s.full = w
 			return false
 		}
-		if number.Store(start<<windowCountBits|(count+1), version) {
+		if s.Window.Store(start<<windowCountBits|(count+1), version) {
 			return true
 		}
 	}
@@ -125,7 +126,7 @@ const windowCountBits = 30
 // of the window after it, in which another worker is already.
 func countIn(w Window, number int64) (start, count int64) {
 	start, count = number>>windowCountBits, number&(1<<windowCountBits-1)
-	if start < w.Start || start > w.Start+w.Interval {
+	if start < w.Start || start >= w.Start+2*w.Interval { // windows that are spread begin up to so far apart
 		return w.Start, 0
 	}
 	return start, count

@@ -64,7 +64,8 @@ func TestWindowsOfWorkers(t *testing.T) {
 		{"the same", first, first, first.Start, 5},
 		{"a new one", first, next, next.Start, 0},
 		{"late: another worker is in the next", next, first, next.Start, 5},
-		{"set back by more than a window", Window{Start: next.Start + 1, Interval: 30}, first, first.Start, 0},
+		{"late, and windows are spread", Window{Start: next.Start + 29, Interval: 30}, first, next.Start + 29, 5},
+		{"set back by two windows", Window{Start: next.Start + 30, Interval: 30}, first, first.Start, 0},
 		{"never stored", Window{}, first, first.Start, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -75,5 +76,37 @@ func TestWindowsOfWorkers(t *testing.T) {
 			start, n := countIn(row.at, number)
 			require.Equal(t, []int64{row.wantStart, row.wantNumber}, []int64{start, n})
 		})
+	}
+}
+
+// outrun is a number of which other workers have always been faster, until it is let be.
+type outrun struct {
+	contended
+	always bool
+}
+
+func (o *outrun) Store(n int64, version uint32) bool {
+	return !o.always && o.contended.Store(n, version)
+}
+
+// TestWindowConnectionsOfAFasterWorker has a window that was not to be counted in not taken for one that is full.
+func TestWindowConnectionsOfAFasterWorker(t *testing.T) {
+	number := &outrun{always: true}
+	shared := newShared()
+	shared.Window = number
+	c := &Capture{MaxConnectionsPerWindow: 1}
+	w := Window{Start: 1_800_000_000, Interval: 30}
+	var a Admission
+	for _, row := range []struct {
+		name   string
+		always bool
+		want   Reason
+	}{
+		{"others are faster", true, WindowConnections},
+		{"they are no longer", false, Recorded},
+		{"the window is full", false, WindowConnections},
+	} {
+		number.always = row.always
+		require.Equal(t, row.want, a.Admit(c, shared, w, &Claim{}, budgetNow), row.name)
 	}
 }
