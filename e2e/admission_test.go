@@ -120,9 +120,7 @@ func TestAdmission(t *testing.T) {
 					metrics := p.metrics()
 					recorded, refused = metrics["l4dump_connections_kept_total"], 0
 					for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
-						if r.Refuses() {
-							refused += metrics["l4dump_connections_dropped_"+r.String()+"_total"]
-						}
+						refused += metrics["l4dump_connections_dropped_"+r.String()+"_total"]
 					}
 					return recorded+refused == uint64(done.connections)
 				})

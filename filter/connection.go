@@ -311,7 +311,14 @@ func (c *connection) due() bool {
 	if c.opened {
 		return p.sink.ready() == strategy.Recorded
 	}
-	return p.decide(c.header.Time, true).Continue == strategy.Recorded && c.open() == strategy.Recorded
+	reason := p.decide(c.header.Time, true).Continue
+	if reason == strategy.Recorded {
+		reason = c.open()
+	}
+	if reason != strategy.Recorded {
+		c.last = reason
+	}
+	return reason == strategy.Recorded
 }
 
 // lost takes bytes of direction d that the sink has accepted, and lost later, from what is kept. What is lost after the

@@ -42,7 +42,7 @@ func (m *metrics) define() {
 	m.count("l4dump_lines_total", &m.lines)
 	for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
 		m.count("l4dump_bytes_dropped_"+r.String()+"_total", &m.bytesDropped[r])
-		if r.Lasting() || r.Refuses() || r == strategy.OtherDirection {
+		if r != strategy.ConnectionLimit && r != strategy.SinkLost { // with these, something was recorded
 			m.count("l4dump_connections_dropped_"+r.String()+"_total", &m.connectionsDropped[r])
 		}
 		if r.Lasting() {

@@ -496,7 +496,7 @@ func counterNames() (names []string) {
 	names = []string{"connections_seen", "connections_kept", "bytes_seen", "bytes_kept", "lines"}
 	for r := strategy.Recorded + 1; r < strategy.Reasons; r++ {
 		names = append(names, "bytes_dropped_"+r.String())
-		if r.Lasting() || r.Refuses() || r == strategy.OtherDirection {
+		if r != strategy.ConnectionLimit && r != strategy.SinkLost {
 			names = append(names, "connections_dropped_"+r.String())
 		}
 	}

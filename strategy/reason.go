@@ -95,11 +95,6 @@ func ReasonOf(name string) (_ Reason, ok bool) {
 // Lasting reports whether r keeps a whole plugin from recording, rather than single bytes.
 func (r Reason) Lasting() bool { return r >= ForcedOff && r <= LogLevel }
 
-// Refuses reports whether r can keep all of a connection from being recorded.
-func (r Reason) Refuses() bool {
-	return r == NotSelected || r == SampledOut || r >= BudgetBytes && r <= ConnectionTime
-}
-
 // Distance is how far recording is off, from 0 for Recorded: the reason of the least distance stands for several
 // plugins.
 func (r Reason) Distance() int { return int(Reasons-r) % int(Reasons) }
