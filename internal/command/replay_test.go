@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -166,4 +167,31 @@ func TestReplayUsage(t *testing.T) {
 			require.Equal(t, []any{2, ""}, []any{code, stdout})
 		})
 	}
+}
+
+// TestReplayInterrupted interrupts a run whose target does not answer: what has begun may continue for a while, and the
+// report is written.
+func TestReplayInterrupted(t *testing.T) {
+	begun := make(chan struct{}, 3)
+	target := serveEach(t, func(conn net.Conn) {
+		begun <- struct{}{}
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	log := replayLog(t, dumpLinesOf(1, "", "hello", "world"), dumpLinesOf(2, "", "hello", "world"), dumpLinesOf(3, "", "hello", "world"))
+	interrupted := make(chan error, 1)
+	go func() {
+		<-begun
+		interrupted <- syscall.Kill(os.Getpid(), syscall.SIGINT)
+	}()
+	code, stdout, stderr := runCommand("", "replay", log, "--no-compare", "--json", "--target", target, "--connections", "1", "--drain", "50ms")
+	require.NoError(t, <-interrupted)
+	require.Contains(t, stderr, "l4dump: stopping; connections may continue for 50ms, another interrupt ends them\n")
+	var got struct {
+		Outcome string
+		Why     []string
+		Ends    map[string]uint64
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+	require.Equal(t, map[string]uint64{"stopped": 1}, got.Ends)
+	require.Equal(t, []any{3, "inconclusive", []string{"1 connection: stopped", "interrupted"}}, []any{code, got.Outcome, got.Why})
 }

@@ -100,8 +100,18 @@ func TestManyConnections(t *testing.T) {
 		<-all
 		answers("a?", "alpha", "b?", "beta")(conn)
 	})
-	seen, stats, err := play(t, newBook(t, playbook.Options{}, clients...), Options{Connections: n, MinWait: 30 * time.Second}, target)
-	require.NoError(t, err)
+	seen := &notes{}
+	p := NewPlayer(newBook(t, playbook.Options{}, clients...), []Target{target}, Options{Connections: n, MinWait: 30 * time.Second, Observer: seen})
+	watched := make(chan struct{})
+	go func() { // as a progress bar does
+		defer close(watched)
+		for p.Stats().Answered < 2*n {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	require.NoError(t, p.Run(t.Context()))
+	<-watched
+	stats := p.Stats()
 	require.Equal(t, uint64(2*n), stats.Answered)
 	require.Equal(t, map[string]uint64{"finished": n}, stats.Ends)
 	require.Len(t, seen.turns, 2*n)

@@ -89,11 +89,11 @@ func (r *Report) judge(s *Stats, err error) {
 		switch how {
 		case Finished.String():
 		case Exhausted.String():
-			say(Inconclusive, "%d connections: %s", r.Ends[how], how)
+			say(Inconclusive, "%s: %s", connections(r.Ends[how]), how)
 		case Stopped.String():
-			say(Inconclusive, "%d connections were stopped", r.Ends[how])
+			say(Inconclusive, "%s: stopped", connections(r.Ends[how]))
 		default:
-			say(FailedToPlay, "%d connections: %s", r.Ends[how], how)
+			say(FailedToPlay, "%s: %s", connections(r.Ends[how]), how)
 		}
 	}
 	gates := uint64(0)
@@ -117,6 +117,14 @@ func (r *Report) judge(s *Stats, err error) {
 	if r.AtPace != nil && !*r.AtPace {
 		say(Inconclusive, "not at the recorded pace: one step in a hundred was late by %s or more; %s", round(s.Lateness.P99), s.Late)
 	}
+}
+
+// connections returns "1 connection" or "2 connections".
+func connections(n uint64) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
 }
 
 // String says who was late, as one line for a person.
@@ -143,7 +151,7 @@ func round(d time.Duration) time.Duration {
 func (r *Report) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "target       %s\n", r.Target)
 	r.Plan.WriteText(w)
-	fmt.Fprintf(w, "\nplayed       %d connections in %s", r.Connections, round(time.Duration(r.Seconds*float64(time.Second))))
+	fmt.Fprintf(w, "\nplayed       %s in %s", connections(r.Connections), round(time.Duration(r.Seconds*float64(time.Second))))
 	if r.Seconds > 0 {
 		fmt.Fprintf(w, ", %.1f turns/s", float64(r.Turns)/r.Seconds)
 	}
@@ -164,7 +172,7 @@ func (r *Report) WriteText(w io.Writer) {
 	writeReasons(w, "forced", r.Forced)
 	writeReasons(w, "taken raw", r.Fallbacks)
 	if r.Diverged > 0 {
-		fmt.Fprintf(w, "diverged     %d connections without a protocol whose lengths differ\n", r.Diverged)
+		fmt.Fprintf(w, "diverged     %s without a protocol whose lengths differ\n", connections(r.Diverged))
 	}
 	for _, row := range []struct {
 		name string
