@@ -20,6 +20,19 @@ type Options struct {
 	Noise    *noise.Set
 	// Learner, if there is one, learns noise: target 0 and 1 are then the same service.
 	Learner *noise.Learner
+	// Waiting bounds the bytes of answers that wait for the other target's, of all connections. What is beyond is hashed.
+	// 0: DefaultWaiting.
+	Waiting int64
+}
+
+// DefaultWaiting is 128 MiB.
+const DefaultWaiting = 128 << 20
+
+func (o *Options) maxWaiting() int64 {
+	if o.Waiting == 0 {
+		return DefaultWaiting
+	}
+	return o.Waiting
 }
 
 // Collector is a replay.Observer that compares.
@@ -27,6 +40,7 @@ type Collector struct {
 	options Options
 	tally   *tally
 	ends    ends
+	waiting atomic.Int64 // bytes of answers that wait for the other target's
 }
 
 // NewCollector returns a Collector.
@@ -41,7 +55,8 @@ type ends struct {
 	failed      [8]atomic.Uint64
 	gates       [4]atomic.Uint64 // by replay.Release
 	raw         atomic.Uint64    // whose answers were not the protocol's any more
-	faults      atomic.Uint64    // turns that could not be read from the playbook
+	unread      atomic.Uint64    // turns that could not be read from the playbook
+	alike       atomic.Uint64    // turns that failed at both targets, and did not when they were recorded
 }
 
 // Begin implements replay.Observer.

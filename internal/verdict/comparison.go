@@ -54,6 +54,8 @@ type Compared struct {
 	Alarms []Finding
 	// Shift is the largest difference of the baseline's times from its own in a class.
 	Shift time.Duration
+	// Unconfirmed is why not all findings were looked for as often as was wanted; nil: they were.
+	Unconfirmed error
 }
 
 // Judge says what was found, as Results.Judge does, with what the baseline differs from itself in taken into account.
@@ -63,10 +65,13 @@ func (c *Compared) Judge(limits Limits, faults []string) (Judgment, Limits) {
 		faults = append(faults[:len(faults):len(faults)], fmt.Sprintf(
 			"the baseline differs from itself, after all noise that is known and learned; differences of one kind and place: %d", len(c.Alarms)))
 	}
+	if c.Unconfirmed != nil {
+		faults = append(faults[:len(faults):len(faults)], "not all differences were looked for again: "+c.Unconfirmed.Error())
+	}
 	return c.Results.Judge(limits, faults), limits
 }
 
-// Run compares. An error is one of Reset or of Play, with the pass's name.
+// Run compares. An error is one of Reset or of Play before anything was compared, with the pass's name.
 func (c *Comparison) Run(ctx context.Context) (*Compared, error) {
 	found := &Compared{}
 	rules := c.Rules
@@ -104,7 +109,9 @@ func (c *Comparison) Run(ctx context.Context) (*Compared, error) {
 	if ctx.Err() != nil {
 		return found, nil // what was seen until then is told
 	}
-	return found, c.confirm(ctx, targets, rules, checked, found.Results)
+	found.Unconfirmed = c.confirm(ctx, targets, rules, found.Results)
+	found.doubt(checked)
+	return found, nil
 }
 
 // pass plays once, to targets, the scripts in only.
@@ -123,7 +130,7 @@ func (c *Comparison) pass(ctx context.Context, name string, targets []replay.Tar
 }
 
 // confirm plays the connections of found's examples again, and says of each finding how often it was found again.
-func (c *Comparison) confirm(ctx context.Context, targets []replay.Target, rules []noise.Rule, checked, found *Results) error {
+func (c *Comparison) confirm(ctx context.Context, targets []replay.Target, rules []noise.Rule, found *Results) error {
 	if len(found.Findings) == 0 || c.Confirm == 0 {
 		return nil
 	}
@@ -150,18 +157,17 @@ func (c *Comparison) confirm(ctx context.Context, targets []replay.Target, rules
 			}
 		}
 	}
-	found.doubt(checked)
 	return nil
 }
 
-// doubt finds the findings that were not found again each time and may be chance. checked is the baseline against
+// doubt finds the findings that may be chance: they were not found again each time, or the baseline has them too. checked is the baseline against
 // itself; nil: there is none, and nothing to compare how often with.
 func (r *Results) doubt(checked *Results) {
 	var uncertain []*Finding
 	var chances []float64
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		if f.Seen == f.Reruns {
+		if f.Seen == f.Reruns && checked.times(f) == 0 {
 			continue
 		}
 		chance := 1.0
@@ -179,13 +185,21 @@ func (r *Results) doubt(checked *Results) {
 // often than the baseline from itself.
 func (f *Finding) chance(checked, compared *Results) float64 {
 	n, m := checked.connections(f), compared.connections(f)
-	a := uint64(0)
-	for i := range checked.Findings {
-		if checked.Findings[i].key() == f.key() {
-			a = checked.Findings[i].Connections
+	a := checked.times(f)
+	return fisher(int(a), int(max(a, n)), int(f.Connections), int(max(f.Connections, m)))
+}
+
+// times returns in how many connections a finding is; r may be nil.
+func (r *Results) times(f *Finding) uint64 {
+	if r == nil {
+		return 0
+	}
+	for i := range r.Findings {
+		if r.Findings[i].key() == f.key() {
+			return r.Findings[i].Connections
 		}
 	}
-	return fisher(int(a), int(n), int(f.Connections), int(m))
+	return 0
 }
 
 // connections returns how many connections have turns of the finding's class.

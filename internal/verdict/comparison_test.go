@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -141,7 +142,8 @@ func TestAlarm(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, found.Alarms)
 	judgment, _ := found.Judge(DefaultLimits(), nil)
-	require.Contains(t, judgment.Reasons[len(judgment.Reasons)-1], "the baseline differs from itself")
+	require.Equal(t, Inconclusive, judgment.Outcome, "the target is no worse than the baseline")
+	require.Contains(t, strings.Join(judgment.Reasons, "\n"), "the baseline differs from itself")
 }
 
 func TestFrozen(t *testing.T) {
@@ -176,8 +178,14 @@ func TestRecordingAndReset(t *testing.T) {
 		}
 		return nil
 	}
-	_, err = c.Run(t.Context())
-	require.EqualError(t, err, `reset before the pass "confirm 1": no snapshot`)
+	found, err = c.Run(t.Context())
+	require.NoError(t, err, "what was found is told")
+	require.EqualError(t, found.Unconfirmed, `reset before the pass "confirm 1": no snapshot`)
+	judgment, _ := found.Judge(DefaultLimits(), nil)
+	require.Equal(t, Judgment{Changed, []string{
+		"1 of 1 turns differ; differences of one kind and place: 1",
+		`not all differences were looked for again: reset before the pass "confirm 1": no snapshot`,
+	}}, judgment)
 
 	c.Reset = nil
 	c.Play = func(context.Context, *Pass) error { return errors.New("no playbook") }

@@ -23,6 +23,9 @@ type answer struct {
 // maxWhole is the length of the longest answer that is compared by what is in it, in bytes.
 const maxWhole = 8 << 20
 
+// hashedHead is what is kept of an answer besides its hashes if there is no memory for it, in bytes.
+const hashedHead = 4 << 10
+
 // live is what a target answered.
 func live(a *replay.Answer) answer { return answer{string(a.Bytes), a.Length, a.Blocks} }
 

@@ -34,7 +34,7 @@ func (lines) Fields(_ capture.Direction, _ string, message []byte) (*protocol.Me
 		}}, nil
 	}
 	v := protocol.Value{Type: protocol.Map}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		key, value, _ := strings.Cut(word, "=")
 		v.Members = append(v.Members, protocol.Member{Key: key, Value: protocol.Value{Type: protocol.String, Text: value}})
 	}

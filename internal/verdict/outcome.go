@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"l4dump/internal/replay"
 )
 
 // Outcome is what a run says.
@@ -44,13 +46,14 @@ type Limits struct {
 	Masked   float64       // share of a class's bytes that may be noise
 	Gates    float64       // share of the turns whose gate may be forced
 	Raw      float64       // share of the connections whose protocol may be lost
+	Alike    float64       // share of the turns that may fail at both services though they did not when they were recorded
 	Margin   float64       // share of the baseline's median that the target may be slower
 	Shift    time.Duration // of the baseline against itself
 }
 
 // DefaultLimits are the limits unless others are given.
 func DefaultLimits() Limits {
-	return Limits{Coverage: 0.95, Masked: 0.2, Gates: 0.01, Raw: 0.05, Margin: 0.2}
+	return Limits{Coverage: 0.95, Masked: 0.2, Gates: 0.01, Raw: 0.05, Alike: 0.05, Margin: 0.2}
 }
 
 // Judgment is the outcome of a run and why.
@@ -71,7 +74,7 @@ func (r *Results) Judge(limits Limits, faults []string) Judgment {
 		}
 	}
 	if n := len(r.Findings) - certain; n > 0 {
-		doubts = append(doubts, fmt.Sprintf("differences that were not found again each time, and may be chance: %d", n))
+		doubts = append(doubts, fmt.Sprintf("differences that were not found again each time, or that the baseline has too, and may be chance: %d", n))
 	}
 	switch {
 	case certain > 0:
@@ -80,6 +83,9 @@ func (r *Results) Judge(limits Limits, faults []string) Judgment {
 	case r.Connections > 0 && r.Unreached == r.Connections:
 		j.Outcome = Failed
 		say("the target could not be reached")
+	case r.Failure != "":
+		j.Outcome = Failed
+		say("%s", r.Failure)
 	case slices.ContainsFunc(r.Latencies, func(l Latency) bool { return l.Slower(limits.Margin, limits.Shift) }):
 		j.Outcome = Slower
 		for i := range r.Latencies {
@@ -109,6 +115,15 @@ func (r *Results) doubts(limits Limits, faults []string) (doubts []string) {
 	}
 	if r.Raw > 0 && float64(r.Raw) > limits.Raw*float64(r.Connections) {
 		say("the answers of %d of %d connections were not the protocol's", r.Raw, r.Connections)
+	}
+	if r.Unreached > 0 && r.Unreached < r.Connections {
+		say("%d of %d connections could not be made", r.Unreached, r.Connections)
+	}
+	if n := r.Hows[replay.Faulty.String()]; r.Unread > 0 || n > 0 {
+		say("the playbook could not be read: %d turns, %d connections", r.Unread, n)
+	}
+	if r.Alike > 0 && float64(r.Alike) > limits.Alike*float64(r.Turns.Selected) {
+		say("turns that fail at the baseline and at the target, and did not when they were recorded: %d; do both have the recording's state?", r.Alike)
 	}
 	for i := range r.Classes {
 		c := &r.Classes[i]

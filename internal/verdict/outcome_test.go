@@ -49,6 +49,27 @@ func TestJudge(t *testing.T) {
 			"forced gates", good(func(r *Results) { r.Forced = 11 }), nil,
 			Judgment{Inconclusive, []string{"turns that were sent before the target had answered what the recorded client had waited for: 11"}},
 		},
+		{
+			"some connections could not be made", good(func(r *Results) { r.Unreached = 1 }), nil,
+			Judgment{Inconclusive, []string{"1 of 100 connections could not be made"}},
+		},
+		{
+			"a turn could not be read", good(func(r *Results) { r.Unread = 1 }), nil,
+			Judgment{Inconclusive, []string{"the playbook could not be read: 1 turns, 0 connections"}},
+		},
+		{
+			"a script could not be read", good(func(r *Results) { r.Hows = map[string]uint64{"playbook unreadable": 1} }), nil,
+			Judgment{Inconclusive, []string{"the playbook could not be read: 0 turns, 1 connections"}},
+		},
+		{
+			"the target ended the run", good(func(r *Results) { r.Failure = "too many failed" }), nil,
+			Judgment{Failed, []string{"too many failed"}},
+		},
+		{"few fail at both", good(func(r *Results) { r.Alike = 50 }), nil, Judgment{Outcome: Same}},
+		{
+			"many fail at both", good(func(r *Results) { r.Alike = 51 }), nil,
+			Judgment{Inconclusive, []string{"turns that fail at the baseline and at the target, and did not when they were recorded: 51; do both have the recording's state?"}},
+		},
 		{"few raw answers", good(func(r *Results) { r.Raw = 5 }), nil, Judgment{Outcome: Same}},
 		{
 			"raw answers", good(func(r *Results) { r.Raw = 6 }), nil,

@@ -10,11 +10,15 @@ type Results struct {
 	Played      uint64 // whose script was done
 	Unreached   uint64
 	// Hows says how many connections ended how, by replay.How's words.
-	Hows     map[string]uint64
-	Forced   uint64 // turns whose gate was opened by time alone
-	Quiet    uint64 // turns whose gate was opened by silence after other bytes than were recorded
-	Raw      uint64 // connections whose answers were not the protocol's any more
-	Unread   uint64 // turns that could not be read from the playbook
+	Hows   map[string]uint64
+	Forced uint64 // turns whose gate was opened by time alone
+	Quiet  uint64 // turns whose gate was opened by silence after other bytes than were recorded
+	Raw    uint64 // connections whose answers were not the protocol's any more
+	Unread uint64 // turns that could not be read from the playbook
+	// Alike are turns that failed at the baseline and at the target, and did not when they were recorded.
+	Alike uint64
+	// Failure is why the target had the run ended; empty: it did not.
+	Failure  string
 	Turns    Counts
 	Classes  []Class
 	Findings []Finding
@@ -28,7 +32,7 @@ func (c *Collector) Results() *Results {
 		Connections: c.ends.connections.Load(), Played: c.ends.played.Load(), Hows: map[string]uint64{},
 		Unreached: c.ends.failed[replay.DialFailed].Load(),
 		Forced:    c.ends.gates[replay.Forced].Load(), Quiet: c.ends.gates[replay.Quiet].Load(),
-		Raw: c.ends.raw.Load(), Unread: c.ends.faults.Load(),
+		Raw: c.ends.raw.Load(), Unread: c.ends.unread.Load(), Alike: c.ends.alike.Load(),
 	}
 	for how := range c.ends.failed {
 		if n := c.ends.failed[how].Load(); n > 0 {

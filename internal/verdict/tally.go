@@ -9,15 +9,18 @@ import (
 	"l4dump/internal/verdict/difference"
 )
 
-// Bounds of what a Tally tells apart. What is beyond is counted under OtherClasses, or in a finding of the path "other".
+// Bounds of what a tally tells apart. What is beyond is counted under OtherClasses, or in a finding of the path OtherPaths.
 const (
 	maxClasses  = 1000
 	maxFindings = 10_000
 	maxExamples = 3
 )
 
-// OtherClasses are the classes that are not told apart.
-const OtherClasses = "other"
+// OtherClasses are the classes that are not told apart, and OtherPaths the places in a class.
+const (
+	OtherClasses = "other"
+	OtherPaths   = "other"
+)
 
 // Counts are numbers of turns. They add up: Selected is the sum of the others.
 type Counts struct {
@@ -129,16 +132,17 @@ func (t *tally) count(protocol, class string, change func(*Class)) {
 func (t *tally) found(protocol, class string, e Example, differences []difference.Difference, before map[findingKey]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	class = t.class(protocol, class).Class
 	counted := map[findingKey]bool{}
 	for i := range differences {
 		key := findingKey{protocol, class, differences[i].Kind, differences[i].Path}
 		f := t.findings[key]
 		if f == nil && len(t.findings) >= maxFindings {
-			key = findingKey{protocol, OtherClasses, key.kind, "other"}
+			key.path = OtherPaths
 			f = t.findings[key]
 		}
 		if f == nil {
-			f = &Finding{Protocol: protocol, Class: key.class, Kind: key.kind, Path: key.path}
+			f = &Finding{Protocol: protocol, Class: class, Kind: key.kind, Path: key.path}
 			t.findings[key] = f
 		}
 		if counted[key] {
