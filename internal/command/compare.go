@@ -129,13 +129,16 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 		}
 		return err
 	}
+	if c.Baseline == nil && (errors.Is(ended, replay.ErrUnreachable) || errors.Is(ended, replay.ErrFailing)) {
+		found.Failure, ended = ended.Error(), nil
+	}
 	limits := verdict.DefaultLimits()
 	limits.Margin = flags.margin / 100
 	judgment, limits := found.Judge(limits, runDoubts(run, ended))
 	r := report.New(report.Input{
 		Sources: names, Target: place.String(), Baseline: flags.baseline, Elapsed: time.Since(begin), Playbook: book,
 		Selected: uint64(book.Len()) * copies, Compared: found, Run: run, Judgment: judgment, Limits: limits, ShowValues: flags.showValues,
-		Again: again(flags, names),
+		Again: again(cmd.Flags(), names),
 	})
 	if err := flags.write(cmd, r, found.Learned, flags.json); err != nil {
 		return err
@@ -181,12 +184,28 @@ func reset(ctx context.Context, stderr io.Writer, flags *replayFlags, pass strin
 	return command.Run()
 }
 
-// again returns the command that plays one connection again.
-func again(flags *replayFlags, names []string) func(string) string {
-	command := "l4dump replay " + quoteWords(names) + " --target " + flags.target
-	if flags.baseline != "" {
-		command += " --baseline " + flags.baseline
-	}
+// again returns the command that plays one connection again: as this one, but for how much is played and what is written.
+func again(flags *pflag.FlagSet, names []string) func(string) string {
+	words := append([]string{"l4dump", "replay"}, names...)
+	flags.Visit(func(f *pflag.Flag) {
+		switch f.Name {
+		case "conn", "shard", "copies", "ramp", "duration", "json", "junit", "html", "noise-out", "show-values":
+			return
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, value := range values {
+			switch {
+			case f.Value.Type() != "bool":
+				words = append(words, "--"+f.Name, value)
+			case value == "true":
+				words = append(words, "--"+f.Name)
+			}
+		}
+	})
+	command := quoteWords(words)
 	return func(connection string) string { return command + " --conn " + connection + " --show-values" }
 }
 
@@ -207,31 +226,20 @@ const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 // write writes the reports and what was learned.
 func (c *compareFlags) write(cmd *cobra.Command, r *report.Report, learned []noise.Rule, asJSON bool) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	for _, out := range []struct {
-		path  string
-		write func(io.Writer) error
-	}{{c.junit, r.JUnit}, {c.html, r.HTML}} {
-		if err := writeSecret(out.path, out.write); err != nil {
-			return err
-		}
-	}
-	err := writeSecret(c.noiseOut, func(to io.Writer) error {
+	err := errors.Join(writeSecret(c.junit, r.JUnit), writeSecret(c.html, r.HTML), writeSecret(c.noiseOut, func(to io.Writer) error {
 		text, err := noise.Format(append(c.rules[:len(c.rules):len(c.rules)], learned...))
 		if err == nil {
 			_, err = to.Write(text)
 		}
 		return err
-	})
-	if err != nil {
-		return err
-	}
+	}))
 	if n := len(learned); n > 0 && c.noiseOut == "" {
 		fmt.Fprintf(stderr, "l4dump: rules learned of what is noise: %d; --noise-out FILE keeps them\n", n)
 	}
 	if asJSON {
-		return r.JSON(stdout)
+		return errors.Join(err, r.JSON(stdout))
 	}
-	return r.Text(stdout, isTerminal(stdout))
+	return errors.Join(err, r.Text(stdout, isTerminal(stdout)))
 }
 
 // writeSecret writes a file that only its owner may read; no path is no file.
@@ -242,6 +250,11 @@ func writeSecret(path string, write func(io.Writer) error) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
+	}
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() { // it may have been there, for all to read
+		if err := file.Chmod(0o600); err != nil {
+			return errors.Join(err, file.Close())
+		}
 	}
 	return errors.Join(write(file), file.Close())
 }

@@ -1,9 +1,11 @@
 package command
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -178,6 +180,69 @@ func TestCompareUsage(t *testing.T) {
 			require.Contains(t, stderr, row.want)
 		})
 	}
+}
+
+// TestCompareAgain has what a finding names to play again go to the same place in the same way.
+func TestCompareAgain(t *testing.T) {
+	old := shop(t, oldShop)
+	log := shopLog(t, 1)
+	_, stdout, _ := runCommand("", "replay", log, "--target", old, "--json", "--allow", "10.1.0.0/16,10.2.0.0/16", "--confirm=0",
+		"--protocol", "80=http1", "--no-known-noise", "--copies", "2", "--html", filepath.Join(t.TempDir(), "a.html"), "--frozen=false", "--reset", "true; true")
+	var found outcome
+	require.NoError(t, json.Unmarshal([]byte(stdout), &found))
+	require.Equal(t, "l4dump replay "+log+" --allow 10.1.0.0/16 --allow 10.2.0.0/16 --confirm 0 --no-known-noise --protocol 80=http1"+
+		" --reset 'true; true' --target "+old+" --conn 9f0c6a1be3d2a417-1 --show-values", found.Findings[0].Examples[0].Again)
+}
+
+// TestCompareUnreachable has a target that is not there: it failed, and the report is written nevertheless.
+func TestCompareUnreachable(t *testing.T) {
+	log := shopLog(t, 8)
+	code, stdout, _ := runCommand("", "replay", log, "--target", "127.0.0.1:1")
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "verdict  failed (exit 1)\n")
+}
+
+// TestCompareDies has a target that is not there any more: the run ends, and the target failed.
+func TestCompareDies(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			_ = listener.Close()
+			request, err := http.ReadRequest(bufio.NewReader(conn))
+			if err == nil {
+				w := httptest.NewRecorder()
+				oldShop(w, request)
+				_ = w.Result().Write(conn)
+			}
+			_ = conn.Close()
+		}
+	}()
+	code, stdout, _ := runCommand("", "replay", shopLog(t, 20), "--target", listener.Addr().String(), "--connections", "1",
+		"--noise", ruleFile(t, "{path: '*', kinds: [value, length, added, removed], reason: test}"))
+	require.Equal(t, 1, code, stdout)
+	require.Contains(t, stdout, "verdict  failed (exit 1)\n         the target cannot be reached: 5 failures in a row")
+}
+
+func ruleFile(t *testing.T, rule string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "noise.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("version: 1\nnoise: ["+rule+"]\n"), 0o600))
+	return path
+}
+
+// TestCompareFiles has files that were there for all to read, and one that cannot be written: the report is told.
+func TestCompareFiles(t *testing.T) {
+	old := shop(t, oldShop)
+	page := filepath.Join(t.TempDir(), "page.html")
+	require.NoError(t, os.WriteFile(page, []byte("old"), 0o666))
+	code, stdout, stderr := runCommand("", "replay", shopLog(t, 1), "--target", old, "--html", page, "--junit", "/no/such/directory/junit.xml")
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "verdict  changed (exit 1)\n")
+	require.Contains(t, stderr, "/no/such/directory/junit.xml")
+	info, err := os.Stat(page)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
 }
 
 func TestQuoteWords(t *testing.T) {
