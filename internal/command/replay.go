@@ -40,6 +40,7 @@ type replayFlags struct {
 	shard     string
 	untilGap  bool
 	masked    bool
+	classes   []string
 	protocols []string
 
 	pace        string
@@ -99,8 +100,9 @@ does not answer in time is counted and named.
 It plays to this machine, and elsewhere only with --allow; never to the service that was recorded,
 unless --allow-recorded-destination is given. To other machines, at most 100 connections at a time
 and 1000 turns per second are played, and the run stops if 5 % of the turns fail, unless other
-limits are given. It stops if the target cannot be reached five times in a row. The first interrupt
-has no connection begin any more, another one ends the command.
+limits are given. Connections with a command that is known to destroy something, as FLUSHALL of
+Redis, are refused unless --allow-class names it. The run stops if the target cannot be reached five
+times in a row. The first interrupt has no connection begin any more, another one ends the command.
 
 Exit codes: 0 the same, or all was played, or --dry-run, 1 changed, slower, or the target failed,
 2 wrong usage or a target that is not allowed, 3 inconclusive: nothing to play, interrupted, less
@@ -142,6 +144,7 @@ baseline that differs from itself, or not at the recorded pace.`,
 	f.StringVar(&flags.shard, "shard", "", "play a part of the connections: I/N, I from 0")
 	f.BoolVar(&flags.untilGap, "until-gap", false, "play connections that are not whole up to what is missing")
 	f.BoolVar(&flags.masked, "masked", false, "play connections with bytes that were overwritten when they were recorded")
+	f.StringSliceVar(&flags.classes, "allow-class", nil, "play connections with this command though it destroys something, as FLUSHALL (repeatable)")
 	f.StringSliceVar(&flags.protocols, "protocol", nil, "protocol of all connections, or PORT=NAME: auto, a name, or the FILE.yaml that describes it; docs/PROTOCOLS.md has them (repeatable)")
 	f.StringVar(&flags.pace, "pace", "none", "none, recorded or think, and xN to play N times as fast")
 	f.StringVar(&flags.order, "order", "connection", "connection: each by itself; causal: what had ended before in the recording ends before")
@@ -195,7 +198,7 @@ func (f *replayFlags) check(cmd *cobra.Command) (*replayPlan, error) {
 	if plan.detector, err = catalog.Detector(f.protocols...); err != nil {
 		fault("--protocol: %s", err)
 	}
-	plan.compile = playbook.Options{UntilGap: f.untilGap, Masked: f.masked, Detector: &plan.detector}
+	plan.compile = playbook.Options{UntilGap: f.untilGap, Masked: f.masked, Classes: f.classes, Detector: &plan.detector}
 	if f.shard != "" {
 		plan.compile.Shard, plan.compile.Shards = shardOf(f.shard, fault)
 	}

@@ -19,6 +19,8 @@ type Options struct {
 	UntilGap bool
 	// Masked takes connections with bytes that the recorder has overwritten.
 	Masked bool
+	// Classes are names of classes that are played though they destroy something.
+	Classes []string
 	// Detector says which protocol a connection speaks; nil: none is known.
 	Detector *protocol.Detector
 	// Shard takes the connections of one of Shards parts; all if Shards is 0.
@@ -166,6 +168,8 @@ func (r *recording) End(v *capture.Verdict) error {
 		switch script := w.script; {
 		case script.Protocol == protocol.Raw.Name() && script.guessed == guess.HTTP2:
 			reason = "HTTP/2: its bytes are valid only in the connection in which they were sent"
+		case w.destroys != "":
+			reason = "holds " + w.destroys + ", which is played only if it is allowed"
 		case script.Cut != "" && script.Turns == 0:
 			reason = "cut off before any turn was complete: " + script.Cut
 		default:
@@ -254,7 +258,7 @@ func (r *recording) compile(v *capture.Verdict, seq uint64) (*scriptWriter, erro
 
 // steps makes the steps and turns of the events before seq, by messages if it is known how.
 func (r *recording) steps(reader *events, seq uint64, s *script) (*scriptWriter, error) {
-	w := &scriptWriter{script: s, spool: r.compiler.spool, classes: map[Class]uint64{}}
+	w := &scriptWriter{script: s, spool: r.compiler.spool, allowed: r.compiler.options.Classes, classes: map[Class]uint64{}}
 	spoken, guessed, err := r.detect(reader)
 	if err != nil {
 		return nil, err

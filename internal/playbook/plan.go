@@ -9,33 +9,6 @@ import (
 	"time"
 )
 
-// Writes says whether turns of a class may change what the service holds.
-func (c Class) Writes() bool {
-	if reads, known := readers[c.Protocol]; known {
-		verb := c.Name
-		for i := range verb {
-			if verb[i] == ' ' {
-				verb = verb[:i]
-				break
-			}
-		}
-		return !slices.Contains(reads, verb) && !slices.Contains(reads, c.Name)
-	}
-	return true
-}
-
-// readers are the verbs that change nothing, by protocol; of other protocols, any may.
-var readers = map[string][]string{
-	"http1": {"GET", "HEAD", "OPTIONS", "TRACE"},
-	"redis": {
-		"AUTH", "BITCOUNT", "BITPOS", "CLIENT", "COMMAND", "CONFIG GET", "DBSIZE", "DUMP", "ECHO", "EXISTS", "GEOPOS", "GEOSEARCH", "GET",
-		"GETBIT", "GETRANGE", "HELLO", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HLEN", "HMGET", "HSCAN", "HVALS", "INFO", "KEYS",
-		"LINDEX", "LLEN", "LPOS", "LRANGE", "MGET", "OBJECT", "PING", "PTTL", "QUIT", "RANDOMKEY", "SCAN", "SCARD", "SELECT",
-		"SISMEMBER", "SMEMBERS", "SMISMEMBER", "SRANDMEMBER", "SSCAN", "STRLEN", "SUBSCRIBE", "TIME", "TTL", "TYPE",
-		"UNSUBSCRIBE", "XLEN", "XRANGE", "XREAD", "XREVRANGE", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANK", "ZSCAN", "ZSCORE",
-	},
-}
-
 // Plan is what would be played, for a person and for programs.
 type Plan struct {
 	Recorded    uint64            `json:"recorded"` // connections: those of Connections and of Refused

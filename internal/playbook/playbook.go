@@ -43,6 +43,12 @@ type Refusal struct {
 	Example     capture.ID // the first one
 }
 
+// maxRefusals bounds the reasons that are told apart, as some of their words come from the recording.
+const maxRefusals = 100
+
+// refusedElse stands for those beyond maxRefusals.
+const refusedElse = "another reason"
+
 // Totals are sums over scripts.
 type Totals struct {
 	Start, End int64 // of the first event, and of the last
@@ -132,6 +138,10 @@ func (p *Playbook) refuse(reason string, id capture.ID) {
 			p.Refused[i].Connections++
 			return
 		}
+	}
+	if len(p.Refused) >= maxRefusals && reason != refusedElse {
+		p.refuse(refusedElse, id)
+		return
 	}
 	p.Refused = append(p.Refused, Refusal{reason, 1, id})
 }

@@ -14,6 +14,7 @@ import (
 	"l4dump/internal/playbook/playbooktest"
 	"l4dump/internal/protocol"
 	"l4dump/internal/protocol/http1"
+	"l4dump/internal/protocol/resp"
 )
 
 // chunk is as long as what a stream keeps in memory.
@@ -135,6 +136,74 @@ func before(request string) *playbooktest.Client {
 	c := playbooktest.NewClient(1)
 	c.Next = capture.NextRepeats
 	return c.Open().Data(down, request)
+}
+
+// TestDestroyers has a connection that would empty a Redis.
+func TestDestroyers(t *testing.T) {
+	log := playbooktest.NewClient(1).Open().Data(down, "GET a\r\nflushall async\r\nCONFIG SET a b\r\n").Data(up, "$-1\r\n+OK\r\n+OK\r\n").Close("downstream")
+	for _, row := range []struct {
+		name    string
+		allowed []string
+		want    string
+	}{
+		{"none is allowed", nil, "holds FLUSHALL, which is played only if it is allowed"},
+		{"one is allowed", []string{"FLUSHALL"}, "holds CONFIG SET, which is played only if it is allowed"},
+		{"all are allowed", []string{"FLUSHALL", "CONFIG SET"}, ""},
+		{"by verb", []string{"FLUSHALL", "CONFIG"}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			book := compile(t, Options{Classes: row.allowed, Detector: &protocol.Detector{Only: resp.Protocol{}}}, log.Events)
+			if row.want == "" {
+				require.Equal(t, 1, book.Len())
+				require.Empty(t, book.Refused)
+				return
+			}
+			require.Equal(t, []Refusal{{row.want, 1, log.Header.Conn}}, book.Refused)
+			require.Empty(t, book.Totals.Classes)
+		})
+	}
+}
+
+// TestDestroyersWithoutEnd has one that stops to speak Redis after that.
+func TestDestroyersWithoutEnd(t *testing.T) {
+	log := playbooktest.NewClient(1).Open().Data(down, "SHUTDOWN\r\n").Data(up, "what?\r\n").Close("downstream")
+	book := compile(t, Options{Detector: &protocol.Detector{Only: resp.Protocol{}}}, log.Events)
+	require.Equal(t, []Refusal{{"holds SHUTDOWN, which is played only if it is allowed", 1, log.Header.Conn}}, book.Refused)
+}
+
+func TestClass(t *testing.T) {
+	for _, row := range []struct {
+		class            Class
+		writes, destroys bool
+	}{
+		{Class{"http1", "GET /a"}, false, false},
+		{Class{"http1", "POST /a"}, true, false},
+		{Class{"redis", "GET"}, false, false},
+		{Class{"redis", "SET"}, true, false},
+		{Class{"redis", "CONFIG GET"}, false, false},
+		{Class{"redis", "CONFIG SET"}, true, true},
+		{Class{"redis", "SHUTDOWN"}, true, true},
+		{Class{"other", "SHUTDOWN"}, true, false},
+	} {
+		t.Run(row.class.Name, func(t *testing.T) {
+			require.Equal(t, []bool{row.writes, row.destroys}, []bool{row.class.Writes(), row.class.Destroys()})
+		})
+	}
+}
+
+// TestRefusalsAreBounded has a recording with reasons of its own.
+func TestRefusalsAreBounded(t *testing.T) {
+	var log playbooktest.Events
+	for i := range 150 {
+		c := playbooktest.NewClient(uint64(i+1)).Open().Data(down, "a").Data(up, "b")
+		c.Offsets[0] += 5
+		c.CloseDropped("downstream", 5)
+		c.Events[3].Close.Ledger[0].Dropped[0].Reason = "r" + strings.Repeat("x", i)
+		log = append(log, c.Events...)
+	}
+	book := compile(t, Options{}, log)
+	require.Len(t, book.Refused, 101)
+	require.Equal(t, Refusal{"another reason", 50, capture.ID{VM: 7, Number: 101}}, book.Refused[0])
 }
 
 // TestRepetition has pipelined requests that a connection manager left unread: each is sent once.

@@ -1,6 +1,8 @@
 package playbook
 
 import (
+	"strings"
+
 	"l4dump/internal/capture"
 	"l4dump/internal/protocol/guess"
 )
@@ -25,7 +27,9 @@ type scriptWriter struct {
 	turns    []*Turn
 	protocol string
 	classes  map[Class]uint64
-	stored   int // turns before turns[0]
+	allowed  []string // classes, in upper case, that may destroy something
+	destroys string   // the first class that does, and is not allowed; empty: there is none
+	stored   int      // turns before turns[0]
 }
 
 // send adds bytes that the client sent. Those of one read have one time, and are one step; joined says that they are not
@@ -57,6 +61,7 @@ func (w *scriptWriter) storeStep() error {
 
 // begin adds a turn and returns its index.
 func (w *scriptWriter) begin(t Turn) int {
+	w.forbid(Class{w.protocol, t.Class})
 	w.turns = append(w.turns, &t)
 	return w.stored + len(w.turns) - 1
 }
@@ -109,7 +114,14 @@ func (w *scriptWriter) again() *scriptWriter {
 		*of = stream{}
 	}
 	s.Steps, s.Turns = 0, 0
-	return &scriptWriter{script: s, spool: w.spool, classes: map[Class]uint64{}}
+	return &scriptWriter{script: s, spool: w.spool, destroys: w.destroys, classes: map[Class]uint64{}}
+}
+
+// forbid notes a class that destroys something.
+func (w *scriptWriter) forbid(c Class) {
+	if w.destroys == "" && c.Destroys() && !c.in(w.allowed) {
+		w.destroys = strings.ToUpper(c.Name)
+	}
 }
 
 // finish stores what is left.
