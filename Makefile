@@ -36,10 +36,11 @@ help: ## list the targets
 run: build ## record what passes through 127.0.0.1:10000, in the embedded engine
 	$(CLI) run -c envoy.yaml $(DEMO) $(RUN_FLAGS)
 
-.PHONY: run-envoy
+.PHONY: demo
 demo: build ## two versions of a service: record one, play it to the other, see what differs
 	bash demo/run.sh
 
+.PHONY: run-envoy
 run-envoy: build $(ENVOY) ## the same in real Envoy
 	$(CLI) run -c envoy.yaml $(DEMO) --envoy $(ENVOY) $(RUN_FLAGS)
 

@@ -109,8 +109,11 @@ func (s *stream) send(ctx context.Context, e *target, mebi int64) (time.Duration
 		return 0, fmt.Errorf("wait for the last byte: %w", ctx.Err())
 	case got := <-s.service.received:
 		took := time.Since(start)
-		if got.err != nil || got.bytes != mebi*mebibyte {
-			return 0, fmt.Errorf("receive from Envoy: %d bytes of %d: %w", got.bytes, mebi*mebibyte, got.err)
+		if got.err != nil {
+			return 0, fmt.Errorf("receive from Envoy: %w", got.err)
+		}
+		if got.bytes != mebi*mebibyte {
+			return 0, fmt.Errorf("receive from Envoy: want %d bytes, got %d", mebi*mebibyte, got.bytes)
 		}
 		e.passed += got.bytes
 		_, err := io.Copy(io.Discard, c) // until Envoy has closed
