@@ -1,8 +1,10 @@
 package strategy
 
 import (
-	"strconv"
+	"math"
 	"strings"
+
+	"l4dump/internal/scan"
 )
 
 // Address is an IP address: 16 bytes, an IPv4 address mapped to IPv6 (RFC 4291, section 2.5.5.2). Package net/netip is
@@ -35,12 +37,12 @@ func parsePrefix(text string) (p Prefix, ok bool) {
 	}
 	p.Bits = 128
 	if given {
-		most, before := 128, 0
+		most, before := uint64(128), 0
 		if !isIPv6(address) {
 			most, before = 32, mappedBits
 		}
-		n, err := strconv.ParseUint(length, 10, 8)
-		if err != nil || int(n) > most || len(length) > 1 && length[0] == '0' {
+		n, ok := scan.Uint(length, 10, most)
+		if !ok || len(length) > 1 && length[0] == '0' {
 			return Prefix{}, false
 		}
 		p.Bits = int(n) + before
@@ -92,8 +94,8 @@ func parseGroups(to []byte, text string) (n int, ok bool) {
 			}
 			return n + 4, true
 		}
-		value, err := strconv.ParseUint(group, 16, 16)
-		if err != nil || len(group) > 4 || len(to)-n < 2 {
+		value, ok := scan.Uint(group, 16, math.MaxUint16)
+		if !ok || len(group) > 4 || len(to)-n < 2 {
 			return 0, false
 		}
 		to[n], to[n+1] = byte(value>>8), byte(value)
@@ -107,8 +109,8 @@ func parseIPv4(to []byte, text string) bool {
 		var part string
 		var more bool
 		part, text, more = strings.Cut(text, ".")
-		value, err := strconv.ParseUint(part, 10, 8)
-		if err != nil || more != (i < 3) || len(part) > 1 && part[0] == '0' { // some read a leading zero as octal
+		value, ok := scan.Uint(part, 10, math.MaxUint8)
+		if !ok || more != (i < 3) || len(part) > 1 && part[0] == '0' { // some read a leading zero as octal
 			return false
 		}
 		to[i] = byte(value)
@@ -129,8 +131,8 @@ func ParseEndpoint(text string) (a Address, port uint16, ok bool) {
 	} else if isIPv6(host) {
 		return Address{}, 0, false
 	}
-	n, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil {
+	n, ok := scan.Uint(digits, 10, math.MaxUint16)
+	if !ok {
 		return Address{}, 0, false
 	}
 	a, ok = parseAddress(host)

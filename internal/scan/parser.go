@@ -202,7 +202,7 @@ const OrNoLimit = ", or 0 for no limit"
 //go:noinline
 func (p *Parser) Integer(to *int64, least, most int64, or string) Value {
 	return p.scalar('0', "a whole number from "+itoa(least)+" to "+itoa(most)+or, func(text string) bool {
-		n, ok := wholeNumber(text)
+		n, ok := decimalOf(text).whole()
 		if !ok || ((n < least || n > most) && (or == "" || n != 0)) {
 			return false
 		}
@@ -211,56 +211,13 @@ func (p *Parser) Integer(to *int64, least, most int64, or string) Value {
 	})
 }
 
-// wholeNumber returns the value of a JSON number, exactly. ok is false if it has a fraction or exceeds 64 bits.
-func wholeNumber(text string) (_ int64, ok bool) {
-	var digits []byte // a sign, and the digits without leading zeros
-	exponent, fraction := int64(0), false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; c {
-		case '-':
-			digits = append(digits, c)
-		case '.':
-			fraction = true
-		case 'e', 'E':
-			n, _ := strconv.ParseInt(text[i+1:], 10, 64) // the highest or lowest if it is beyond
-			const far = 1 << 32                          // beyond the length of every document
-			exponent += min(max(n, -far), far)
-			text = text[:i]
-		default:
-			if fraction {
-				exponent--
-			}
-			if c != '0' || len(digits) > 0 && digits[len(digits)-1] != '-' {
-				digits = append(digits, c)
-			}
-		}
-	}
-	n := len(digits)
-	if n == 0 || digits[n-1] == '-' {
-		return 0, true
-	}
-	for ; digits[n-1] == '0'; n-- {
-		exponent++
-	}
-	digits = digits[:n]
-	const most = len("9223372036854775808")
-	if exponent < 0 || exponent > int64(most) {
-		return 0, false
-	}
-	for range exponent {
-		digits = append(digits, '0')
-	}
-	whole, err := strconv.ParseInt(string(digits), 10, 64)
-	return whole, err == nil
-}
-
 // Number reads a number that accept takes; want says which those are.
 //
 //go:noinline
 func (p *Parser) Number(to *float64, want string, accept func(n float64) bool) Value {
 	return p.scalar('0', want, func(text string) bool {
-		n, err := strconv.ParseFloat(text, 64) // an error if it is too large
-		if err != nil || !accept(n) {
+		n, ok := decimalOf(text).float()
+		if !ok || !accept(n) {
 			return false
 		}
 		*to = n

@@ -5,7 +5,7 @@
 package scan
 
 import (
-	"strconv"
+	"math"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -262,13 +262,8 @@ func (s *scanner) hex4() rune {
 	if len(s.text)-s.next < size || s.text[s.next] != '\\' || s.text[s.next+1] != 'u' {
 		return -1
 	}
-	for _, c := range s.text[s.next+2 : s.next+size] {
-		if c == '+' || c == '-' || c == '_' {
-			return -1
-		}
-	}
-	n, err := strconv.ParseUint(string(s.text[s.next+2:s.next+size]), 16, 32)
-	if err != nil {
+	n, ok := Uint(string(s.text[s.next+2:s.next+size]), 16, math.MaxUint16)
+	if !ok {
 		return -1
 	}
 	s.next += size

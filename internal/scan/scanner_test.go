@@ -103,7 +103,7 @@ func FuzzInteger(f *testing.F) {
 		if !ok || strings.ContainsAny(text, " \t\r\n") {
 			return
 		}
-		got, whole := wholeNumber(text)
+		got, whole := decimalOf(text).whole()
 		require.Equal(t, exact.IsInt() && exact.Num().IsInt64(), whole, text)
 		if whole {
 			require.Equal(t, exact.Num().Int64(), got, text)
