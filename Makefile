@@ -120,6 +120,20 @@ debian: ## install the programs that tests hold the output to (tshark, tcpdump),
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(DEBIAN) >/dev/null; \
 	fi
 
+# What reads the tables of `l4dump decode --format parquet` in tests.
+DUCKDB := 2.0.1
+
+.PHONY: duckdb
+duckdb: ## install what a test queries tables with (DuckDB, from PyPI)
+	@if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+		echo "DuckDB is not installed: there is no $(PYTHON) with venv; the test says that it is skipped" >&2; \
+		[ "$(CI)" != true ]; \
+	elif ! build/duckdb/bin/python -c 'import duckdb; assert duckdb.__version__ == "$(DUCKDB)"' 2>/dev/null; then \
+		rm -rf build/duckdb && $(PYTHON) -m venv build/duckdb && \
+			build/duckdb/bin/pip install --quiet --disable-pip-version-check duckdb==$(DUCKDB) || \
+			{ echo "DuckDB is not installed: the test says that it is skipped" >&2; rm -rf build/duckdb; [ "$(CI)" != true ]; }; \
+	fi
+
 # What reads the page of `l4dump inspect --html` in tests.
 PLAYWRIGHT := 1.65.2
 

@@ -70,7 +70,7 @@ func (b *bench) measure(ctx context.Context, o command.Options) (_ []*report.Tab
 		names = append(names, control)
 	}
 	for _, cores := range []string{oneCore, ""} {
-		for _, format := range []string{"json", "raw", "pcapng", inspect} {
+		for _, format := range []string{"json", "raw", "pcapng", "parquet", inspect} {
 			names = append(names, format+cores)
 		}
 	}

@@ -34,6 +34,11 @@ const (
 	Broken
 )
 
+var stateNames = [...]string{Whole: "whole", Unfinished: "open", Prefix: "prefix", Broken: "broken"}
+
+// String returns the state as one word for programs.
+func (s State) String() string { return stateNames[s] }
+
 // Verdict is what is known of a connection when it has ended, or the input has.
 type Verdict struct {
 	State State

@@ -19,6 +19,7 @@ import (
 	"l4dump/internal/capture"
 	"l4dump/internal/capture/dumplog"
 	"l4dump/internal/capture/envoytap"
+	"l4dump/internal/capture/parquet"
 	"l4dump/internal/capture/pcapng"
 )
 
@@ -29,9 +30,11 @@ const (
 	formatRaw  = "raw"
 	formatPCAP = "pcapng"
 	formatTap  = "tap"
+
+	formatParquet = "parquet"
 )
 
-var formats = []string{formatText, formatJSON, formatRaw, formatPCAP, formatTap}
+var formats = []string{formatText, formatJSON, formatRaw, formatPCAP, formatTap, formatParquet}
 
 // followLossTimeout is how long a followed log may take to bring a record after one that follows it.
 const followLossTimeout = 2 * time.Second
@@ -62,7 +65,8 @@ func newDecodeCommand() *cobra.Command {
 writes them as text, as JSON, as one file for each direction of a connection, as a packet capture
 (pcapng) that Wireshark reads: with a handshake, sequence numbers and acknowledgments that are
 made up around what was recorded, and what TCP cannot show in comments; or as Envoy's tap writes
-sockets (length-delimited TraceWrapper), for tools that read taps.
+sockets (length-delimited TraceWrapper), for tools that read taps; or as a table (Apache Parquet),
+one row per record, for DuckDB, Spark, Trino and their like.
 
 It finds them in whatever a log has been through: the files of Kubernetes (CRI) and Docker, whose
 long lines it joins; JSON of any nesting; the exports of collectors and log stores, newest first
@@ -99,6 +103,9 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
   # the three largest connections that begin with a TLS alert, for Wireshark
   l4dump decode --grep 're:^\x15\x03[\x00-\x04]' --largest 3 --format pcapng --out alerts.pcapng envoy.log
 
+  # a day of a fleet, as a table
+  l4dump decode --format parquet --out day.parquet logs
+
   # what a proxy records, in Wireshark, as it comes
   kubectl logs -f deploy/web -c istio-proxy | l4dump decode -f --format pcapng | wireshark -k -i -`,
 		Args: usageArgs(cobra.ArbitraryArgs),
@@ -115,8 +122,8 @@ be read to its end, or, with --strict, there is any fault; 2 wrong usage.`,
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&flags.follow, "follow", "f", false, "continue when the log grows; survives its rotation")
-	f.StringVar(&flags.format, "format", formatText, "what to write: text, json, raw, pcapng or tap")
-	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng or tap")
+	f.StringVar(&flags.format, "format", formatText, "what to write: text, json, raw, pcapng, tap or parquet")
+	f.StringVar(&flags.out, "out", "", "directory for --format raw: CONN.downstream and CONN.upstream; file for pcapng, tap or parquet")
 	f.BoolVar(&flags.force, "force", false, "replace what an earlier run wrote to --out")
 	flags.define(f)
 	f.BoolVar(&flags.conversation, "conversation", false, "text as a chat: one connection after another, turn by turn")
@@ -133,19 +140,19 @@ func (f *decodeFlags) check(args []string) (capture.Filter, error) {
 	var faults []string
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	if !slices.Contains(formats, f.format) {
-		fault("--format is %q; wanted text, json, raw, pcapng or tap", f.format)
+		fault("--format is %q; wanted text, json, raw, pcapng, tap or parquet", f.format)
 	}
 	if !slices.Contains([]string{colorAuto, colorAlways, colorNever}, f.color) {
 		fault("--color is %q; wanted auto, always or never", f.color)
 	}
-	toFiles := f.format == formatRaw || f.format == formatPCAP || f.format == formatTap
+	toFiles := slices.Contains([]string{formatRaw, formatPCAP, formatTap, formatParquet}, f.format)
 	switch {
 	case f.format == formatRaw && f.out == "":
 		fault("--format raw needs --out DIR")
 	case !toFiles && f.out != "":
-		fault("--out belongs to --format raw, pcapng or tap")
+		fault("--out belongs to --format raw, pcapng, tap or parquet")
 	case !toFiles && f.force:
-		fault("--force belongs to --format raw, pcapng or tap")
+		fault("--force belongs to --format raw, pcapng, tap or parquet")
 	}
 	if f.conversation && f.format != formatText {
 		fault("--conversation belongs to --format text")
@@ -300,7 +307,7 @@ func newWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
 			return nil, fmt.Errorf("%w; name another one, or replace an earlier run's files with --force", err)
 		}
 		return w, err
-	case formatPCAP, formatTap:
+	case formatPCAP, formatTap, formatParquet:
 		return newBinaryWriter(stdout, flags)
 	}
 	if flags.conversation {
@@ -312,8 +319,11 @@ func newWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
 // newBinaryWriter returns a Writer to --out, else to standard output, unless that is a terminal.
 func newBinaryWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, error) {
 	open := func(w io.Writer, closeOutput func() error) capture.Writer {
-		if flags.format == formatTap {
+		switch flags.format {
+		case formatTap:
 			return envoytap.NewWriter(w, closeOutput)
+		case formatParquet:
+			return parquet.NewWriter(w, closeOutput)
 		}
 		return pcapng.NewWriter(w, closeOutput)
 	}

@@ -245,14 +245,14 @@ func TestDecode(t *testing.T) {
 		{"follow a folder", "", []string{"--follow", "logs"}, 1, "", "l4dump: read logs: --follow wants a file, it is a folder\n"},
 		{"unknown flag", "", []string{"--nope"}, 2, "", "l4dump: unknown flag: --nope\n" + hint},
 		{"raw without a directory", "", []string{"--format", "raw"}, 2, "", "l4dump: --format raw needs --out DIR\n" + hint},
-		{"directory without raw", "", []string{"--out", "raw"}, 2, "", "l4dump: --out belongs to --format raw, pcapng or tap\n" + hint},
-		{"force without raw", "", []string{"--force"}, 2, "", "l4dump: --force belongs to --format raw, pcapng or tap\n" + hint},
+		{"directory without raw", "", []string{"--out", "raw"}, 2, "", "l4dump: --out belongs to --format raw, pcapng, tap or parquet\n" + hint},
+		{"force without raw", "", []string{"--force"}, 2, "", "l4dump: --force belongs to --format raw, pcapng, tap or parquet\n" + hint},
 		{"follow two files", "", []string{"-f", "a", "b"}, 2, "", "l4dump: --follow takes one FILE, not 2\n" + hint},
 		{
 			"every fault of the flags", "",
 			[]string{"--format", "xml", "--color", "red", "--conn", "1", "--port", "65536", "--port", "x", "--window", "w"},
 			2, "",
-			`l4dump: --format is "xml"; wanted text, json, raw, pcapng or tap
+			`l4dump: --format is "xml"; wanted text, json, raw, pcapng, tap or parquet
         --color is "red"; wanted auto, always or never
         --conn is "1"; wanted an identifier like 9f0c6a1be3d2a417-2a
         --port is "65536"; wanted 0 to 65535
@@ -326,7 +326,7 @@ func TestDecodeCompletion(t *testing.T) {
 		flag string
 		want string
 	}{
-		{"--format", "text\njson\nraw\npcapng\ntap\n:4\n"},
+		{"--format", "text\njson\nraw\npcapng\ntap\nparquet\n:4\n"},
 		{"--color", "auto\nalways\nnever\n:4\n"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -112,13 +112,13 @@ func TestMemory(t *testing.T) {
 		t.Skip("skipped without HEAVY=true: run make test-heavy")
 	}
 	const mebibyte = 1 << 20
-	for _, format := range []string{formatJSON, formatRaw, formatPCAP, conversations, grepped} {
+	for _, format := range []string{formatJSON, formatRaw, formatPCAP, formatParquet, conversations, grepped} {
 		for _, row := range []struct {
 			name string
 			dump endless
 			more int64 // that may be kept for eight times as many records
 		}{
-			// Raw has up to 16 MiB in buffers.
+			// Raw has up to 16 MiB in buffers, and so has a table in a row group.
 			{"long connections in turn", endless{conns: 64, records: 4 << 10, size: 1800}, 17 * mebibyte},
 			{"many connections in turn", endless{conns: 2 << 10, records: 8 << 10, size: 200}, 17 * mebibyte},
 			// Up to 32 MiB of payload and 65536 records wait.
@@ -130,7 +130,7 @@ func TestMemory(t *testing.T) {
 				many.records *= 8
 				bound := row.more
 				switch format {
-				case formatRaw:
+				case formatRaw, formatParquet:
 				case conversations: // up to 32 MiB of them wait for their connections' end
 					bound += 16 * mebibyte
 				case grepped: // up to 8 KiB for each direction

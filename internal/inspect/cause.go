@@ -7,7 +7,8 @@ import (
 
 // stateNames are the states' names in a Report.
 var stateNames = [...]string{
-	capture.Whole: "whole", capture.Unfinished: "open", capture.Prefix: "prefix", capture.Broken: "broken",
+	capture.Whole: capture.Whole.String(), capture.Unfinished: capture.Unfinished.String(),
+	capture.Prefix: capture.Prefix.String(), capture.Broken: capture.Broken.String(),
 }
 
 // faultNames are the names of faults in a Report. Those of connections are also causes.
