@@ -18,12 +18,12 @@ type Row struct {
 
 	// "data" and "end".
 	Direction *string `parquet:"direction,dict"` // "downstream" or "upstream"
-	Offset    *int64  `parquet:"offset"`   // of the first byte in the direction's stream; of "end", the stream's length
+	Offset    *int64  `parquet:"offset"`         // of the first byte in the direction's stream; of "end", the stream's length
 
 	// "data".
-	Length  *int64 `parquet:"length"` // bytes of Payload
-	Masked  *int64 `parquet:"masked,dict"`  // of them, those that the recorder has overwritten
-	Cut     *bool  `parquet:"cut"`          // bytes may follow that are not there, and how many is not known
+	Length  *int64 `parquet:"length"`      // bytes of Payload
+	Masked  *int64 `parquet:"masked,dict"` // of them, those that the recorder has overwritten
+	Cut     *bool  `parquet:"cut"`         // bytes may follow that are not there, and how many is not known
 	Payload []byte `parquet:"payload,optional"`
 
 	// Each row whose connection's open record is there. Texts that are not UTF-8 have U+FFFD in the place of what is not.
@@ -52,8 +52,8 @@ type Row struct {
 	Faults []string `parquet:"faults,list"`
 
 	// A verdict.
-	State             *string `parquet:"state,dict"`        // as capture.State spells it
-	Verdict           *string `parquet:"verdict,dict"`      // the same for a person, with the cause
+	State             *string `parquet:"state,dict"`         // as capture.State spells it
+	Verdict           *string `parquet:"verdict,dict"`       // the same for a person, with the cause
 	CertainDownstream *int64  `parquet:"certain_downstream"` // the first bytes of the stream that are certain
 	CertainUpstream   *int64  `parquet:"certain_upstream"`
 	TLS               *bool   `parquet:"tls"` // a direction begins with a TLS handshake: what follows is ciphertext
