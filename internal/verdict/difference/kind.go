@@ -42,8 +42,9 @@ type Difference struct {
 	// Path is where, without what differs from message to message: "status", "header:server", "body:$.items[*].id",
 	// "value:$[*]", "bytes". Empty for what concerns the whole answer.
 	Path string
-	// At is the same place exactly: "body:$.items[3].id".
-	At string
+	// At is the same place with indices: "body:$.items[3].id". In both, {} stands for a key that may be a value. Exact has
+	// the keys, which may be secret; it is empty if it is At.
+	At, Exact string
 	// A and B are the values as they were written, or a part of them around the difference. HasA and HasB say whether
 	// there is one.
 	A, B             string

@@ -48,19 +48,22 @@ func (c *comparison) add(d Difference) {
 }
 
 func (c *comparison) removed(at place, v *protocol.Value) {
-	d := Difference{Kind: Removed, Path: at.path, At: at.at, HasA: true}
+	d := at.difference(Removed)
+	d.HasA = true
 	d.A, d.LengthA = written(v)
 	c.add(d)
 }
 
 func (c *comparison) added(at place, v *protocol.Value) {
-	d := Difference{Kind: Added, Path: at.path, At: at.at, HasB: true}
+	d := at.difference(Added)
+	d.HasB = true
 	d.B, d.LengthB = written(v)
 	c.add(d)
 }
 
 func (c *comparison) both(kind Kind, at place, a, b *protocol.Value) {
-	d := Difference{Kind: kind, Path: at.path, At: at.at, HasA: true, HasB: true}
+	d := at.difference(kind)
+	d.HasA, d.HasB = true, true
 	d.A, d.LengthA = written(a)
 	d.B, d.LengthB = written(b)
 	c.add(d)
@@ -86,7 +89,7 @@ func (c *comparison) values(at place, a, b *protocol.Value) {
 		if a.Type == protocol.Number || a.Type == protocol.Bool {
 			d.Kind = Value // of 1 and 10 neither is a part of the other
 		}
-		d.Path, d.At = at.path, at.at
+		at.set(&d)
 		c.add(d)
 	}
 }
@@ -107,17 +110,17 @@ func (c *comparison) lists(at place, a, b []protocol.Value) {
 		return
 	}
 	if len(a) == len(b) && sameItems(restA, restB) {
-		c.both(Order, place{at.path, at.item(head).at}, &restA[0], &restB[0])
+		item := at.item(head)
+		c.both(Order, place{at.path, item.at, item.exact}, &restA[0], &restB[0])
 		return
 	}
 	for i := range min(len(restA), len(restB)) {
 		c.values(at.item(head+i), &restA[i], &restB[i])
 	}
 	if len(a) != len(b) {
-		c.add(Difference{
-			Kind: Length, Path: at.path, At: at.at,
-			A: count(len(a)), B: count(len(b)), HasA: true, HasB: true, LengthA: len(a), LengthB: len(b),
-		})
+		d := at.difference(Length)
+		d.A, d.B, d.HasA, d.HasB, d.LengthA, d.LengthB = count(len(a)), count(len(b)), true, true, len(a), len(b)
+		c.add(d)
 	}
 }
 

@@ -109,11 +109,11 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"a key with spaces", body(object("a b", num("1"))), body(object("a b", num("2"))),
-			[]Difference{both(Difference{Kind: Value, Path: `body:$["a b"]`, At: `body:$["a b"]`, A: "1", B: "2"})},
+			[]Difference{both(Difference{Kind: Value, Path: "body:$.{}", At: "body:$.{}", Exact: `body:$["a b"]`, A: "1", B: "2"})},
 		},
 		{
 			"an empty key", body(object("", num("1"))), body(object("", num("2"))),
-			[]Difference{both(Difference{Kind: Value, Path: `body:$[""]`, At: `body:$[""]`, A: "1", B: "2"})},
+			[]Difference{both(Difference{Kind: Value, Path: "body:$.{}", At: "body:$.{}", Exact: `body:$[""]`, A: "1", B: "2"})},
 		},
 
 		{

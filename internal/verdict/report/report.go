@@ -2,11 +2,6 @@
 package report
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"time"
 
 	"l4dump/internal/playbook"
@@ -89,6 +84,11 @@ type Value struct {
 	Hash  string  `json:"hash"`
 	Text  *string `json:"text,omitempty"` // from From on
 	From  int     `json:"from,omitempty"`
+	// Hex is, if values may be shown, the bytes of the value around the first one that differs, from HexFrom on.
+	Hex     string `json:"hex,omitempty"`
+	HexFrom int    `json:"hex_from,omitempty"`
+
+	at int // of the first byte that differs, in Text
 }
 
 // Latency is a verdict.Latency in milliseconds; a quantile of 0 is not known.
@@ -131,8 +131,8 @@ type Input struct {
 func New(in Input) *Report {
 	r := &Report{
 		Version: Version, Outcome: in.Judgment.Outcome, ExitCode: in.Judgment.Outcome.Code(),
-		Reasons: list(in.Judgment.Reasons), Sources: list(in.Sources), Target: in.Target, Baseline: in.Baseline,
-		Seconds: in.Elapsed.Seconds(), Turns: in.Compared.Turns, Forced: in.Compared.Forced, Classes: list(in.Compared.Classes),
+		Reasons: printables(in.Judgment.Reasons), Sources: printables(in.Sources), Target: printable(in.Target), Baseline: printable(in.Baseline),
+		Seconds: in.Elapsed.Seconds(), Turns: in.Compared.Turns, Forced: in.Compared.Forced, Classes: []verdict.Class{},
 		Findings: []Finding{}, Alarms: []Finding{}, Latencies: []Latency{}, Noise: []Noise{}, Run: in.Run,
 	}
 	r.Connections = Connections{
@@ -142,7 +142,14 @@ func New(in Input) *Report {
 	for _, refusal := range in.Playbook.Refused {
 		r.Connections.Refused = append(r.Connections.Refused, Refused{refusal.Reason, refusal.Connections})
 	}
+	for _, class := range in.Compared.Classes {
+		class.Class = printable(class.Class)
+		r.Classes = append(r.Classes, class)
+	}
 	hide := newHider(in.ShowValues)
+	if r.Run != nil && !in.ShowValues {
+		r.Run = hideQuoted(r.Run)
+	}
 	for i := range in.Compared.Findings {
 		r.Findings = append(r.Findings, finding(&in.Compared.Findings[i], in.Compared.Classes, hide, in.Again))
 	}
@@ -155,24 +162,18 @@ func New(in Input) *Report {
 	if in.Compared.Noise != nil {
 		for _, use := range in.Compared.Noise.Uses() {
 			if use.Count > 0 || !use.Known { // that a rule of a file is of no use is worth knowing
-				r.Noise = append(r.Noise, Noise{use.Rule, use.Count})
+				rule := use.Rule
+				rule.Class, rule.Path, rule.Reason = printable(rule.Class), printable(rule.Path), printable(rule.Reason)
+				r.Noise = append(r.Noise, Noise{rule, use.Count})
 			}
 		}
 	}
 	return r
 }
 
-// list is s, or an empty list for nil: JSON has no other word for it.
-func list[T any](s []T) []T {
-	if s == nil {
-		return []T{}
-	}
-	return s
-}
-
 func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again func(string) string) Finding {
 	f := Finding{
-		Protocol: of.Protocol, Class: of.Class, Kind: of.Kind, Path: of.Path, Turns: of.Turns,
+		Protocol: of.Protocol, Class: printable(of.Class), Kind: of.Kind, Path: printable(of.Path), Turns: of.Turns,
 		Connections: of.Connections, Reruns: of.Reruns, Seen: of.Seen, Doubtful: of.Doubtful, Examples: []Example{},
 	}
 	for i := range classes {
@@ -182,15 +183,18 @@ func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again fu
 	}
 	for i := range of.Examples {
 		e := &of.Examples[i]
-		example := Example{Connection: e.Connection.String(), Turn: e.Turn, At: e.At, Offset: e.Offset}
+		example := Example{Connection: e.Connection.String(), Turn: e.Turn, At: printable(e.At), Offset: e.Offset}
+		if hide.show && e.Exact != "" {
+			example.At = printable(e.Exact)
+		}
 		if again != nil {
-			example.Again = again(example.Connection)
+			example.Again = printable(again(example.Connection))
 		}
 		if e.HasA {
-			example.Expected = hide.value(e.A, e.LengthA, e.From)
+			example.Expected = hide.value(e.A, e.LengthA, e.From, e.Offset)
 		}
 		if e.HasB {
-			example.Came = hide.value(e.B, e.LengthB, e.From)
+			example.Came = hide.value(e.B, e.LengthB, e.From, e.Offset)
 		}
 		f.Examples = append(f.Examples, example)
 	}
@@ -200,50 +204,9 @@ func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again fu
 func latency(of *verdict.Latency, limits verdict.Limits) Latency {
 	ms := func(d [2]time.Duration) [2]float64 { return [2]float64{milliseconds(d[0]), milliseconds(d[1])} }
 	return Latency{
-		Protocol: of.Protocol, Class: of.Class, Turns: of.N, P50: ms(of.P50), P90: ms(of.P90), P99: ms(of.P99),
+		Protocol: of.Protocol, Class: printable(of.Class), Turns: of.N, P50: ms(of.P50), P90: ms(of.P90), P99: ms(of.P99),
 		Shift: milliseconds(of.Shift), Least: milliseconds(of.Least), Slower: of.Slower(limits.Margin, limits.Shift),
 	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// hider tells what values are like without telling them: recordings are secrets, and reports are shown around.
-type hider struct {
-	show bool
-	key  [32]byte // of this run
-}
-
-func newHider(show bool) *hider {
-	h := &hider{show: show}
-	_, _ = rand.Read(h.key[:]) // it never fails
-	return h
-}
-
-// value describes a part of a value of the given length that begins at from.
-func (h *hider) value(part string, length, from int) *Value {
-	v := &Value{Form: noise.Text.String(), Bytes: length, Hash: h.hash(part)}
-	if from == 0 && len(part) >= length {
-		v.Form = noise.FormOf(part).String()
-	}
-	if h.show {
-		v.Text, v.From = &part, from
-	}
-	return v
-}
-
-func (h *hider) hash(s string) string {
-	mac := hmac.New(sha256.New, h.key[:])
-	_, _ = mac.Write([]byte(s)) // it never fails
-	return hex.EncodeToString(mac.Sum(nil)[:4])
-}
-
-// String describes the value in a few words.
-func (v *Value) String() string {
-	if v == nil {
-		return "nothing"
-	}
-	if v.Text != nil {
-		return quote(*v.Text)
-	}
-	return fmt.Sprintf("%s, %d bytes #%s", v.Form, v.Bytes, v.Hash)
-}

@@ -10,16 +10,8 @@ import (
 	"l4dump/internal/verdict"
 )
 
-// maxQuoted is how much of a value a line shows, in bytes.
-const maxQuoted = 60
-
-// quote is the beginning of a value on one line, with whatever a terminal would act on escaped.
-func quote(s string) string {
-	if len(s) > maxQuoted {
-		return strconv.QuoteToASCII(s[:maxQuoted]) + "…"
-	}
-	return strconv.QuoteToASCII(s)
-}
+// maxTold bounds the differences, and the rules, that a person is told of.
+const maxTold = 50
 
 // Text writes the report for a person. color is for terminals.
 func (r *Report) Text(to io.Writer, color bool) error {
@@ -32,6 +24,10 @@ func (r *Report) Text(to io.Writer, color bool) error {
 	fmt.Fprintf(&b, "%s against %s, %.1f s\n\n", r.Target, against, r.Seconds)
 	b.WriteString(r.numbers())
 	for i := range r.Findings {
+		if i == maxTold {
+			fmt.Fprintf(&b, "\n… and %s; --json and --html tell all\n", count(uint64(len(r.Findings)-i), "other difference"))
+			break
+		}
 		f := &r.Findings[i]
 		word := p.bad("CHANGED")
 		if f.Doubtful {
@@ -39,7 +35,7 @@ func (r *Report) Text(to io.Writer, color bool) error {
 		}
 		f.text(&b, word)
 	}
-	for i := range r.Alarms {
+	for i := range min(len(r.Alarms), maxTold) {
 		r.Alarms[i].text(&b, p.doubtful("ALARM  "))
 	}
 	for i := range r.Latencies {
@@ -99,6 +95,10 @@ func (f *Finding) text(b *strings.Builder, word string) {
 			fmt.Fprintf(b, ": expected %v, came %v", e.Expected, e.Came)
 		}
 		b.WriteByte('\n')
+		if e.Expected.binary() || e.Came.binary() {
+			e.Expected.hex(b, "expected")
+			e.Came.hex(b, "came")
+		}
 	}
 	if len(f.Examples) > 0 && f.Examples[0].Again != "" {
 		fmt.Fprintf(b, "         again: %s\n", f.Examples[0].Again)
@@ -131,6 +131,10 @@ func (l *Latency) text(b *strings.Builder, p painter) {
 
 func (r *Report) noise(b *strings.Builder) {
 	for i := range r.Noise {
+		if i == maxTold {
+			fmt.Fprintf(b, "noise    and %s; --json and --html tell all\n", count(uint64(len(r.Noise)-i), "other rule"))
+			break
+		}
 		n := &r.Noise[i]
 		taken := "no value"
 		if n.Taken > 0 {
@@ -168,4 +172,17 @@ func (p painter) outcome(o verdict.Outcome) string {
 	default:
 		return p.bad(o.String())
 	}
+}
+
+// binary reports whether the value may be shown, and its text does not show it as it is.
+func (v *Value) binary() bool { return v != nil && v.Text != nil && *v.Text != printable(*v.Text) }
+
+// hex writes the bytes around what differs.
+func (v *Value) hex(b *strings.Builder, name string) {
+	if v == nil || v.Text == nil {
+		return
+	}
+	begin := v.HexFrom - v.From
+	bytes := (*v.Text)[begin : begin+len(v.Hex)/2]
+	fmt.Fprintf(b, "           %-8s from byte %d: % x | % x\n", name, v.HexFrom, bytes[:v.at-begin], bytes[v.at-begin:])
 }
