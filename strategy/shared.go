@@ -14,7 +14,8 @@ type Shared struct {
 	quota   quota
 }
 
-// TakeBytes returns how many of n bytes may be recorded while w is the window that began last. Allocation-free.
+// TakeBytes returns how many of n bytes may be recorded while w is the window that began last. Connections that are
+// recorded whole take none of the others' if there are not all. Allocation-free.
 func (s *Shared) TakeBytes(c *Capture, w Window, n int) int {
 	q := &s.quota
 	if c.MaxBytesPerWindow == 0 {
@@ -49,7 +50,7 @@ func (s *Shared) Begins(c *Capture, w Window) bool {
 	if q.left > rest {
 		s.portion(c, 0)
 	}
-	return q.left > rest
+	return q.left+q.credit/portionUnit > rest
 }
 
 // quota is a worker's part of the bytes that the process may record from the beginning of one window to that of the next.
@@ -79,7 +80,8 @@ func (q *quota) turn(w Window) {
 	}
 }
 
-// portion takes a portion of at least need bytes, or what there is; none if need is 0, so that only q.left is new.
+// portion takes a portion of at least need bytes, or, of UnitBytes, what there is; none if need is 0, so that only q.left
+// is new.
 func (s *Shared) portion(c *Capture, need int64) {
 	q := &s.quota
 	limit := c.MaxBytesPerWindow / portionUnit
@@ -87,10 +89,11 @@ func (s *Shared) portion(c *Capture, need int64) {
 		old, version := s.WindowBytes.Load()
 		start, taken := countIn(q.window, old)
 		q.left = limit - taken
-		if need == 0 || q.left <= 0 {
+		least := (need + portionUnit - 1) / portionUnit
+		if need == 0 || q.left <= 0 || least > q.left && c.Unit != UnitBytes {
 			return
 		}
-		units := min(max((need+portionUnit-1)/portionUnit, min(limit/portionsOfLimit, maxPortion)), q.left)
+		units := min(max(least, min(limit/portionsOfLimit, maxPortion)), q.left)
 		if s.WindowBytes.Store(start<<windowCountBits|(taken+units), version) {
 			q.credit += units * portionUnit
 			q.left -= units

@@ -16,7 +16,7 @@ func TestWindowBytes(t *testing.T) {
 			}
 			for _, workers := range []int{1, 2} {
 				t.Run(fmt.Sprintf("%d in reads of %d, %d workers", limit, read, workers), func(t *testing.T) {
-					c := &Capture{MaxBytesPerWindow: limit}
+					c := &Capture{Unit: UnitBytes, MaxBytesPerWindow: limit}
 					number := &contended{}
 					shared := make([]Shared, workers)
 					for i := range shared {
@@ -42,7 +42,7 @@ func TestWindowBytes(t *testing.T) {
 
 // TestWindowBytesOfAPause says how much a worker that has no more traffic keeps from the others.
 func TestWindowBytesOfAPause(t *testing.T) {
-	c := &Capture{MaxBytesPerWindow: 1 << 30}
+	c := &Capture{Unit: UnitBytes, MaxBytesPerWindow: 1 << 30}
 	number := &contended{}
 	quiet, busy := Shared{WindowBytes: number}, Shared{WindowBytes: number}
 	w := Window{Start: 1_800_000_000, Interval: 30}
