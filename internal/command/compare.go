@@ -26,6 +26,7 @@ import (
 // compareFlags are the flags of replay that say how answers are compared.
 type compareFlags struct {
 	baseline string
+	twin     string
 	reset    string
 	confirm  int
 	margin   float64
@@ -43,6 +44,7 @@ type compareFlags struct {
 
 func (c *compareFlags) defineCompare(f *pflag.FlagSet) {
 	f.StringVar(&c.baseline, "baseline", "", "service to compare with, HOST:PORT; else the recording is")
+	f.StringVar(&c.twin, "twin", "", "another instance of the baseline, HOST:PORT, to learn with what is noise; else each request goes to the baseline twice")
 	f.StringVar(&c.reset, "reset", "", "shell command that brings the services back to the recording's beginning, before each pass")
 	f.IntVar(&c.confirm, "confirm", 3, "play connections with differences again, as many times")
 	f.Float64Var(&c.margin, "margin", 20, "percent that the target may be slower than the baseline")
@@ -58,8 +60,8 @@ func (c *compareFlags) defineCompare(f *pflag.FlagSet) {
 // checkCompare reads what the flags name.
 func (c *compareFlags) checkCompare(noCompare bool, fault func(string, ...any)) {
 	if noCompare {
-		if c.baseline+c.reset+c.noise+c.noiseOut+c.junit+c.html != "" || c.frozen {
-			fault("--baseline, --reset, --noise, --noise-out, --frozen, --junit and --html do not go with --no-compare")
+		if c.baseline+c.twin+c.reset+c.noise+c.noiseOut+c.junit+c.html != "" || c.frozen {
+			fault("--baseline, --twin, --reset, --noise, --noise-out, --frozen, --junit and --html do not go with --no-compare")
 		}
 		return
 	}
@@ -68,6 +70,9 @@ func (c *compareFlags) checkCompare(noCompare bool, fault func(string, ...any)) 
 	}
 	if math.IsNaN(c.margin) || c.margin < 0 || c.margin > 1000 {
 		fault("--margin is %g; wanted 0 to 1000 percent", c.margin)
+	}
+	if c.twin != "" && (c.baseline == "" || c.frozen) {
+		fault("--twin wants --baseline, and no --frozen")
 	}
 	if c.noiseOut != "" && (c.baseline == "" || c.frozen) {
 		fault("--noise-out wants --baseline to learn from, and no --frozen")
@@ -97,16 +102,12 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 	if !flags.noKnownNoise {
 		c.Rules = append(noise.Known(), c.Rules...)
 	}
-	if flags.baseline != "" {
-		at, err := plan.guard.Resolve(ctx, flags.baseline)
-		if err == nil {
-			err = plan.guard.Check(ctx, at, &book.Totals)
-		}
-		if err != nil {
-			return refused(fmt.Errorf("--baseline: %w", err))
-		}
-		baseline := plan.targetAt(at)
-		c.Baseline = &baseline
+	var err error
+	if c.Baseline, err = plan.beside(ctx, book, "baseline", flags.baseline); err != nil {
+		return err
+	}
+	if c.Twin, err = plan.beside(ctx, book, "twin", flags.twin); err != nil {
+		return err
 	}
 	if flags.reset != "" {
 		c.Reset = func(ctx context.Context, pass string) error { return reset(ctx, stderr, flags, pass) }
@@ -153,6 +154,22 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 	}
 }
 
+// beside is a service that is played to besides the target, if the flag called name gives an address.
+func (p *replayPlan) beside(ctx context.Context, book *playbook.Playbook, name, address string) (*replay.Target, error) {
+	if address == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	at, err := p.guard.Resolve(ctx, address)
+	if err == nil {
+		err = p.guard.Check(ctx, at, &book.Totals)
+	}
+	if err != nil {
+		return nil, refused(fmt.Errorf("--%s: %w", name, err))
+	}
+	target := p.targetAt(at)
+	return &target, nil
+}
+
 // messagesOf returns the protocol of that name if it has messages to compare.
 func messagesOf(name string) protocol.Protocol {
 	p, err := catalog.Find(name)
@@ -179,7 +196,7 @@ func runDoubts(run *replay.Report, ended error) (doubts []string) {
 // reset runs the user's command.
 func reset(ctx context.Context, stderr io.Writer, flags *replayFlags, pass string) error {
 	command := exec.CommandContext(ctx, "/bin/sh", "-c", flags.reset)
-	command.Env = append(os.Environ(), "L4DUMP_TARGET="+flags.target, "L4DUMP_BASELINE="+flags.baseline, "L4DUMP_PASS="+pass)
+	command.Env = append(os.Environ(), "L4DUMP_TARGET="+flags.target, "L4DUMP_BASELINE="+flags.baseline, "L4DUMP_TWIN="+flags.twin, "L4DUMP_PASS="+pass)
 	command.Stdout, command.Stderr = stderr, stderr
 	return command.Run()
 }

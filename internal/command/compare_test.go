@@ -164,11 +164,13 @@ func TestCompareUsage(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"nothing to compare", []string{"--no-compare", "--frozen"}, "--baseline, --reset, --noise, --noise-out, --frozen, --junit and --html do not go with --no-compare"},
+		{"nothing to compare", []string{"--no-compare", "--frozen"}, "--baseline, --twin, --reset, --noise, --noise-out, --frozen, --junit and --html do not go with --no-compare"},
 		{"confirm", []string{"--confirm", "-1"}, "--confirm is -1; wanted 0 to 100"},
 		{"confirm more", []string{"--confirm", "101"}, "--confirm is 101; wanted 0 to 100"},
 		{"margin", []string{"--margin", "NaN"}, "--margin is NaN; wanted 0 to 1000 percent"},
 		{"nothing to learn from", []string{"--noise-out", "x"}, "--noise-out wants --baseline to learn from, and no --frozen"},
+		{"a twin of nothing", []string{"--twin", "127.0.0.1:1"}, "--twin wants --baseline, and no --frozen"},
+		{"a twin elsewhere", []string{"--baseline", "127.0.0.1:1", "--twin", "192.0.2.1:80"}, "--twin: --target 192.0.2.1:80 is not on this machine"},
 		{"no noise file", []string{"--noise", "/no/such/file"}, "--noise /no/such/file: open /no/such/file: no such file or directory"},
 		{"a faulty noise file", []string{"--noise", rules}, "noise[1]: path: want one"},
 		{"a baseline elsewhere", []string{"--baseline", "192.0.2.1:80"}, "--baseline: --target 192.0.2.1:80 is not on this machine"},

@@ -1,19 +1,21 @@
 package verdict
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"l4dump/internal/protocol"
 	"l4dump/internal/replay"
+	"l4dump/internal/verdict/difference"
 	"l4dump/internal/verdict/noise"
 )
 
 // Comparison plays a playbook as often as a verdict needs:
 //
-//	learn     baseline and baseline     in what do answers of one service differ from each other?
-//	check     baseline and baseline     does what was learned cover it?
+//	learn     baseline and twin         in what do answers of one service differ from each other?
+//	check     baseline and twin         does what was learned cover it?
 //	compare   baseline and target       in what does the target differ?
 //	confirm   baseline and target       only connections with findings: is it found again?
 //
@@ -21,6 +23,7 @@ import (
 type Comparison struct {
 	Target   replay.Target
 	Baseline *replay.Target // nil: the recording
+	Twin     *replay.Target // another instance of the baseline; nil: the baseline itself
 	Protocol func(name string) protocol.Protocol
 	Rules    []noise.Rule // what is noise besides what is learned
 	Frozen   bool         // learn nothing: Rules are all
@@ -78,7 +81,7 @@ func (c *Comparison) Run(ctx context.Context) (*Compared, error) {
 	var checked *Results
 	if c.Baseline != nil && !c.Frozen {
 		var learner noise.Learner
-		twice := []replay.Target{*c.Baseline, *c.Baseline}
+		twice := []replay.Target{*c.Baseline, *cmp.Or(c.Twin, c.Baseline)}
 		if _, err := c.pass(ctx, "learn", twice, nil, Options{Noise: noise.NewSet(rules...), Learner: &learner}); err != nil {
 			return nil, err
 		}
@@ -160,33 +163,58 @@ func (c *Comparison) confirm(ctx context.Context, targets []replay.Target, rules
 	return nil
 }
 
-// doubt finds the findings that may be chance: they were not found again each time, or the baseline has them too. checked is the baseline against
-// itself; nil: there is none, and nothing to compare how often with.
+// doubt finds the findings that may be chance: they were not found again each time, or the baseline has them too. checked
+// is the baseline against itself; nil: there is none, and nothing to compare how often with.
 func (r *Results) doubt(checked *Results) {
 	var uncertain []*Finding
-	var chances []float64
 	for i := range r.Findings {
-		f := &r.Findings[i]
-		if f.Seen == f.Reruns && checked.times(f) == 0 {
-			continue
+		if f := &r.Findings[i]; f.Seen < f.Reruns || checked.times(f) > 0 {
+			uncertain = append(uncertain, f)
 		}
-		chance := 1.0
-		if checked != nil {
-			chance = f.chance(checked, r)
+	}
+	chances := make([]float64, len(uncertain))
+	for i, f := range uncertain {
+		switch {
+		case checked == nil:
+			chances[i] = 1
+		case f.breaks():
+			chances[i] = breakChance(uncertain, checked, r)
+		default:
+			chances[i] = chance(checked.times(f), checked.connections(f), f.Connections, r.connections(f))
 		}
-		uncertain, chances = append(uncertain, f), append(chances, chance)
 	}
 	for i, significant := range falseDiscovery(chances, maxFalse) {
 		uncertain[i].Doubtful = !significant
 	}
 }
 
-// chance is the probability that the target has the finding in as many connections, or more, though it has it no more
-// often than the baseline from itself.
-func (f *Finding) chance(checked, compared *Results) float64 {
-	n, m := checked.connections(f), compared.connections(f)
-	a := checked.times(f)
-	return fisher(int(a), int(max(a, n)), int(f.Connections), int(max(f.Connections, m)))
+// breaks reports whether the finding is one of broken connections. A connection has at most one of them.
+func (f *Finding) breaks() bool {
+	return f.Kind == difference.NoAnswer || f.Kind == difference.EarlyEnd
+}
+
+// breakChance is the probability that as many of the target's connections break, or more, though they break no more
+// often than the baseline's. A service that now and then breaks one does so whatever is asked: all classes count
+// together.
+func breakChance(uncertain []*Finding, checked, compared *Results) float64 {
+	var a, b uint64
+	for i := range checked.Findings {
+		if f := &checked.Findings[i]; f.breaks() {
+			a += f.Connections
+		}
+	}
+	for _, f := range uncertain {
+		if f.breaks() {
+			b += f.Connections
+		}
+	}
+	return chance(a, checked.Connections, b, compared.Connections)
+}
+
+// chance is the probability that b of m connections of the target have a finding, or more, though it has it no more often
+// than the baseline, of which a of n have it.
+func chance(a, n, b, m uint64) float64 {
+	return fisher(int(a), int(max(a, n)), int(b), int(max(b, m)))
 }
 
 // times returns in how many connections a finding is; r may be nil.

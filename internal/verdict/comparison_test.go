@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -126,14 +127,15 @@ func TestComparison(t *testing.T) {
 	}
 }
 
-// TestAlarm has a baseline that differs from itself in a way that is not learned: whether it has a field.
+// TestAlarm has a baseline that differs from itself in a way that is not learned, as it begins after the first pass.
 func TestAlarm(t *testing.T) {
-	var n atomic.Int64
-	baseline := drawing(t, func(string) string {
-		if i := n.Add(1); i > 80 && i%2 == 0 { // after the first pass
-			return "no"
+	var asked [40]atomic.Int64
+	baseline := drawing(t, func(line string) string {
+		of, err := strconv.Atoi(strings.TrimPrefix(line, "get "))
+		if err != nil {
+			return line
 		}
-		return "ok"
+		return fmt.Sprintf("times=%d", max(2, asked[of].Add(1))) // twice in each pass
 	})
 	book := compile(t, []protocol.Protocol{lines{}}, many(40)...)
 	var p played
@@ -144,6 +146,41 @@ func TestAlarm(t *testing.T) {
 	judgment, _ := found.Judge(DefaultLimits(), nil)
 	require.Equal(t, Inconclusive, judgment.Outcome, "the target is no worse than the baseline")
 	require.Contains(t, strings.Join(judgment.Reasons, "\n"), "the baseline differs from itself")
+}
+
+// TestTwin has a service that counts what it is asked. Asked twice it differs from itself; its twin does not differ from it.
+func TestTwin(t *testing.T) {
+	counting := func() *replay.Target {
+		var n atomic.Int64
+		at := serve(t, func(conn net.Conn) {
+			for in := bufio.NewScanner(conn); in.Scan(); {
+				if _, err := fmt.Fprintf(conn, "count=%d\n", 100+n.Add(1)); err != nil {
+					return
+				}
+			}
+		})
+		return &at
+	}
+	book := compile(t, []protocol.Protocol{lines{}}, conversation(1, "get 1\n", "count=1\n"))
+	for _, row := range []struct {
+		name    string
+		twin    *replay.Target
+		learned int
+		want    Counts
+	}{
+		{"none", nil, 1, Counts{Selected: 1, Masked: 1}},
+		{"one", counting(), 0, Counts{Selected: 1, Different: 1}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var p played
+			c := Comparison{Target: *counting(), Baseline: counting(), Twin: row.twin, Protocol: lines{}.byName, Play: p.play(book)}
+			found, err := c.Run(t.Context())
+			require.NoError(t, err)
+			require.Len(t, found.Learned, row.learned)
+			require.Equal(t, row.want, found.Turns, "the target has not counted what was learned from")
+			require.Empty(t, found.Alarms)
+		})
+	}
 }
 
 func TestFrozen(t *testing.T) {

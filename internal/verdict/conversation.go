@@ -1,6 +1,8 @@
 package verdict
 
 import (
+	"slices"
+
 	"l4dump/internal/protocol"
 	"l4dump/internal/replay"
 	"l4dump/internal/verdict/difference"
@@ -118,7 +120,7 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 			continue
 		}
 		masked += uint64(max(d.LengthA, d.LengthB))
-		whole = whole || d.Path == "body" || d.Path == "value" || d.Path == difference.WholeAnswer
+		whole = whole || slices.Contains(wholePaths, d.Path)
 	}
 	switch {
 	case len(left) > 0 && c.diverged:
@@ -141,6 +143,9 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 		c.count(t.Class, func(n *Class) { n.Equal += turns; n.Bytes += a.length })
 	}
 }
+
+// wholePaths are those of all that an answer says.
+var wholePaths = []string{"body", "body:$", "value:$", difference.WholeAnswer}
 
 func (c *conversation) noise(class string, d *difference.Difference) (taken, known bool) {
 	if c.collector.options.Noise == nil {

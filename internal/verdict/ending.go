@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"l4dump/internal/capture"
+	"l4dump/internal/playbook"
 	"l4dump/internal/replay"
 	"l4dump/internal/verdict/difference"
 )
@@ -87,14 +88,30 @@ func (c *conversation) end(e *replay.End, further bool) {
 			c.tell(next, c.last, ending)
 		}
 	case replay.EndedEarly, replay.WriteFailed:
-		if further || !c.baselineIs(replay.EndedEarly, replay.WriteFailed) {
+		// The end of an answer that was awaited is told already.
+		if len(c.silent) == 0 && (further || !c.baselineIs(replay.EndedEarly, replay.WriteFailed)) {
 			c.tell(next, c.last, difference.Difference{Kind: difference.EarlyEnd, At: e.Reason})
 		}
 	case replay.Finished:
 		ends.played.Add(1)
-		if want := c.closedBy(); want != "" && e.By != "" && want != e.By {
+		if want := c.closedBy(); want != "" && e.By != "" && want != e.By && !halfCloses(c.of.Script) {
 			ending.A, ending.B = want, e.By
 			c.tell(next, c.last, ending)
+		}
+	}
+}
+
+// halfCloses reports whether the client ends its stream before it closes. The service then ends its own, and which of
+// them closes first is chance.
+func halfCloses(script *playbook.Script) bool {
+	steps := script.Steps()
+	for {
+		step, err := steps.Next()
+		if err != nil {
+			return false
+		}
+		if step.Kind == playbook.HalfClose {
+			return true
 		}
 	}
 }

@@ -11,13 +11,13 @@ func Known() []Rule {
 		{Protocol: "http1", Path: "header:x-b3-*", Reason: "drawn for each request (Zipkin)"},
 		{Protocol: "http1", Path: "header:x-envoy-upstream-service-time", Form: "integer", Reason: "a duration"},
 		{Protocol: "http1", Path: "header:server-timing", Reason: "durations"},
-		{Protocol: "resp", Class: "TIME", Path: "value*", Form: "integer", Reason: "the time"},
-		{Protocol: "resp", Class: "CLIENT ID", Path: "value", Form: "integer", Reason: "counts connections"},
-		{Protocol: "resp", Class: "CLIENT LIST", Path: "value", Reason: "the state of the connections"},
-		{Protocol: "resp", Class: "CLIENT INFO", Path: "value", Reason: "the state of the connection"},
-		{Protocol: "resp", Class: "HELLO*", Path: "value:$.id", Form: "integer", Reason: "counts connections"},
-		{Protocol: "resp", Class: "INFO", Path: "value", Reason: "the state of the server"},
-		{Protocol: "resp", Class: "LASTSAVE", Path: "value", Form: "integer", Reason: "a time"},
+		{Protocol: "redis", Class: "TIME", Path: "value:$*", Form: "integer", Reason: "the time"},
+		{Protocol: "redis", Class: "CLIENT ID", Path: "value:$", Form: "integer", Reason: "counts connections"},
+		{Protocol: "redis", Class: "CLIENT LIST", Path: "value:$", Reason: "the state of the connections"},
+		{Protocol: "redis", Class: "CLIENT INFO", Path: "value:$", Reason: "the state of the connection"},
+		{Protocol: "redis", Class: "HELLO*", Path: "value:$.id", Form: "integer", Reason: "counts connections"},
+		{Protocol: "redis", Class: "INFO", Path: "value:$", Reason: "the state of the server"},
+		{Protocol: "redis", Class: "LASTSAVE", Path: "value:$", Form: "integer", Reason: "a time"},
 	}
 	for i := range rules {
 		rules[i].known = true

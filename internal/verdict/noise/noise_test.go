@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"l4dump/internal/capture"
+	"l4dump/internal/protocol/catalog"
 	"l4dump/internal/verdict/difference"
 )
 
@@ -121,8 +123,8 @@ func TestKnown(t *testing.T) {
 		{"http1", "GET /", value("header:x-b3-traceid", "1", "2"), true},
 		{"http1", "GET /", value("header:server", "a", "b"), false},
 		{"http1", "GET /", value("body", "a", "b"), false},
-		{"resp", "TIME", value("value:$[*]", "1", "2"), true},
-		{"resp", "GET", value("value", "1", "2"), false},
+		{"redis", "TIME", value("value:$[*]", "1", "2"), true},
+		{"redis", "GET", value("value:$", "1", "2"), false},
 	} {
 		taken, known := set.Takes(row.protocol, row.class, &row.d)
 		require.Equal(t, []bool{row.want, row.want}, []bool{taken, known}, "%s %s", row.class, row.d.Path)
@@ -222,4 +224,35 @@ func TestLearnIsBounded(t *testing.T) {
 	rules, dropped := l.Rules()
 	require.Len(t, rules, maxLearned)
 	require.Equal(t, uint64(3), dropped)
+}
+
+// TestKnownOfAnswers has answers that differ in nothing but what is known, as the protocols read them.
+func TestKnownOfAnswers(t *testing.T) {
+	set := NewSet(Known()...)
+	for _, row := range []struct{ protocol, class, a, b string }{
+		{"http1", "GET /", "HTTP/1.1 204 No Content\r\nAge: 7\r\n\r\n", "HTTP/1.1 204 No Content\r\nAge: 18\r\n\r\n"},
+		{"redis", "TIME", "*2\r\n$2\r\n17\r\n$1\r\n1\r\n", "*2\r\n$2\r\n18\r\n$1\r\n2\r\n"},
+		{"redis", "CLIENT ID", ":7\r\n", ":8\r\n"},
+		{"redis", "CLIENT LIST", "$4\r\nid=7\r\n", "$4\r\nid=8\r\n"},
+		{"redis", "INFO", "$1\r\na\r\n", "$1\r\nb\r\n"},
+		{"redis", "LASTSAVE", ":1\r\n", ":2\r\n"},
+		{"redis", "HELLO", "%1\r\n$2\r\nid\r\n:7\r\n", "%1\r\n$2\r\nid\r\n:8\r\n"},
+	} {
+		p, err := catalog.Find(row.protocol)
+		require.NoError(t, err)
+		a, err := p.Fields(capture.Upstream, row.class, []byte(row.a))
+		require.NoError(t, err)
+		b, err := p.Fields(capture.Upstream, row.class, []byte(row.b))
+		require.NoError(t, err)
+		differences := difference.Messages(a, b)
+		require.NotEmpty(t, differences)
+		for i := range differences {
+			_, known := set.Takes(row.protocol, row.class, &differences[i])
+			require.True(t, known, "%s %s", row.class, differences[i].Path)
+		}
+	}
+	for _, rule := range Known() {
+		_, err := catalog.Find(rule.Protocol)
+		require.NoError(t, err)
+	}
 }
