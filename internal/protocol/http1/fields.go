@@ -20,7 +20,8 @@ import (
 //
 // The body is what was meant: without chunks, and decoded if Content-Encoding is gzip, deflate, br or zstd. What says
 // only how it was sent is left out: Transfer-Encoding, Trailer, and Content-Length, except where there is no body that
-// it is the length of, in answers to HEAD and in 304.
+// it is the length of, in answers to HEAD and in 304. So is the boundary between the parts of a multipart body, which is
+// drawn for each.
 func (Protocol) Fields(d capture.Direction, class string, message []byte) (*protocol.Message, error) {
 	m, err := parse(d, class, message)
 	if err != nil {
@@ -49,10 +50,11 @@ func parse(d capture.Direction, class string, message []byte) (*protocol.Message
 	}
 	headers := newMultiset("header")
 	var transfer, content []string // the last applied one first
+	var boundary string
 	for len(lines) > 0 {
 		name, value, rest, _ := cutField(lines) // read above
 		lines = rest
-		lower := strings.ToLower(string(name))
+		lower, text := strings.ToLower(string(name)), string(value)
 		switch lower {
 		case "transfer-encoding":
 			transfer = append(listOf(value), transfer...)
@@ -65,8 +67,10 @@ func parse(d capture.Direction, class string, message []byte) (*protocol.Message
 			continue
 		case "content-encoding":
 			content = append(listOf(value), content...)
+		case "content-type":
+			text, boundary = cutBoundary(text)
 		}
-		headers.add(lower, string(value))
+		headers.add(lower, text)
 	}
 	body := message[size:]
 	trailers := newMultiset("trailer")
@@ -89,7 +93,7 @@ func parse(d capture.Direction, class string, message []byte) (*protocol.Message
 		if err != nil {
 			m.Undecoded = err.Error()
 		}
-		m.Fields = append(m.Fields, bodyField(decoded))
+		m.Fields = append(m.Fields, bodyField(withoutBoundary(decoded, boundary)))
 	}
 	return m, nil
 }

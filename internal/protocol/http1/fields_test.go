@@ -64,6 +64,22 @@ func TestFields(t *testing.T) {
 			"the length that an answer to HEAD says", capture.Upstream, "HEAD /a", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
 			[]string{"status string 200", "version string HTTP/1.1", "header:content-length string 5"},
 		},
+		{
+			"parts", capture.Upstream, "GET /",
+			"HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=\"a 1\"\r\n\r\n--a 1\r\n\r\nx--a 1\r\n--a 1--\r\n",
+			[]string{
+				"status string 206", "version string HTTP/1.1", "header:content-type string multipart/byteranges",
+				"body string --\r\n\r\nx--a 1\r\n----\r\n",
+			},
+		},
+		{
+			"parts without a boundary", capture.Upstream, "GET /", "HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed\r\n\r\n--a\r\n",
+			[]string{"status string 200", "version string HTTP/1.1", "header:content-type string multipart/mixed", "body string --a\r\n"},
+		},
+		{
+			"no parts", capture.Upstream, "GET /", "HTTP/1.1 200 OK\r\nContent-Type: text/plain; boundary=a\r\n\r\n--a\r\n",
+			[]string{"status string 200", "version string HTTP/1.1", "header:content-type string text/plain; boundary=a", "body string --a\r\n"},
+		},
 		{"chunked for HEAD", capture.Upstream, "HEAD /a", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", []string{"status string 200", "version string HTTP/1.1"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
