@@ -81,7 +81,7 @@ fuzz: ## run each fuzz target for FUZZ_TIME
 test-heavy: build envoy browser fuzz ## what takes longer: fuzzing, the longer tests, a browser, the race detector in wazero too, and a minute of make soak
 	HEAVY=true go test -timeout 20m ./strategy ./internal/capture/dumplog ./internal/command ./internal/inspect
 	go test -race -timeout 20m ./filter/... ./internal/host ./internal/proxy
-	HEAVY=true go test -count=1 -timeout 20m -run '^Test(Admission|Soak)$$' ./e2e -soak 1m
+	HEAVY=true go test -count=1 -timeout 30m -run '^Test(Admission|Soak|Replay.*)$$' ./e2e -soak 1m
 
 .PHONY: e2e
 e2e: build envoy ## the scenarios in the embedded engine and in real Envoy
@@ -108,10 +108,10 @@ build/envoy/%/bin/envoy:
 	@touch $@
 
 # What tests run besides: the packages of Debian, or of a distribution that is made from it.
-DEBIAN := tshark tcpdump
+DEBIAN := tshark tcpdump redis-server redis-tools nginx-light
 
 .PHONY: debian
-debian: ## install the programs that tests hold the output to (tshark, tcpdump), by apt-get
+debian: ## install the programs that tests run (tshark, tcpdump, Redis, nginx), by apt-get
 	@if dpkg-query -W $(DEBIAN) >/dev/null 2>&1; then :; \
 	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "$(DEBIAN): not installed: that takes root and apt-get; the tests say what they skip" >&2; \
