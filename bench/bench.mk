@@ -7,7 +7,7 @@ BENCH_FLAGS :=
 bench: bench-cost bench-start ## what recording costs, and what a start does: the tables of docs and README, some 30 minutes
 
 .PHONY: bench-all
-bench-all: bench bench-hex bench-decode bench-sidecar ## all measurements, some 40 minutes
+bench-all: bench bench-hex bench-decode bench-sidecar bench-replay ## all measurements, some 40 minutes
 
 .PHONY: bench-cost
 bench-cost: build envoy ## what recording costs a worker, with each way to record and Envoy's tap
@@ -29,3 +29,7 @@ bench-sidecar: build ## what the sidecar costs
 bench-decode: build ## how fast dumps are decoded, and the memory that it takes, beside text2pcap (make debian)
 	go -C bench run ./decode $(BENCH_FLAGS)
 	go test -run '^$$' -bench Decode -cpu 1 ./internal/capture/dumplog
+
+.PHONY: bench-replay
+bench-replay: build ## how fast recordings are played, beside wrk and redis-benchmark (Debian: nginx-light wrk redis)
+	go -C bench run ./replay --dir /dev/shm $(BENCH_FLAGS)
