@@ -24,3 +24,15 @@ func BenchmarkFramer(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFields has an answer of a few headers, as nginx gives it.
+func BenchmarkFields(b *testing.B) {
+	answer := []byte("HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Wed, 25 Nov 2026 16:53:14 GMT\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nLast-Modified: Wed, 25 Nov 2026 16:53:14 GMT\r\nConnection: keep-alive\r\nETag: \"6746a2da-40\"\r\nAccept-Ranges: bytes\r\n\r\nhello, world\n")
+	b.SetBytes(int64(len(answer)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (Protocol{}).Fields(capture.Upstream, "GET /", answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"l4dump/internal/capture"
@@ -48,7 +49,7 @@ func parse(d capture.Direction, class string, message []byte) (*protocol.Message
 	if fault := h.fields(lines); fault != "" {
 		return nil, errors.New(fault)
 	}
-	headers := newMultiset("header")
+	headers := newMultiset("header", bytes.Count(lines, crlf))
 	var transfer, content []string // the last applied one first
 	var boundary string
 	for len(lines) > 0 {
@@ -73,7 +74,7 @@ func parse(d capture.Direction, class string, message []byte) (*protocol.Message
 		headers.add(lower, text)
 	}
 	body := message[size:]
-	trailers := newMultiset("trailer")
+	trailers := newMultiset("trailer", 0)
 	if h.chunked && len(body) > 0 {
 		if body, lines, err = dechunk(body); err != nil {
 			return nil, err
@@ -87,6 +88,7 @@ func parse(d capture.Direction, class string, message []byte) (*protocol.Message
 			trailers.add(strings.ToLower(string(name)), string(value))
 		}
 	}
+	m.Fields = slices.Grow(m.Fields, len(headers.fields)+len(trailers.fields)+1)
 	m.Fields = append(append(m.Fields, headers.fields...), trailers.fields...)
 	if len(body) > 0 {
 		decoded, err := decode(body, append(transfer, content...))
@@ -117,7 +119,7 @@ func firstLine(d capture.Direction, line []byte) (m *protocol.Message, fault str
 	m.Class = string(appendClass(make([]byte, 0, maxClass), method, target))
 	path, query, _ := strings.Cut(string(target), "?")
 	m.Fields = []protocol.Field{field("method", string(method)), field("path", path), field("version", string(line[len(line)-len("HTTP/1.1"):]))}
-	parameters := newMultiset("query")
+	parameters := newMultiset("query", 0)
 	for query != "" {
 		var parameter string
 		parameter, query, _ = strings.Cut(query, "&")
@@ -136,17 +138,26 @@ func field(part, text string) protocol.Field {
 type multiset struct {
 	kind   string
 	fields []protocol.Field
-	index  map[string]int
+	names  []string       // of fields
+	index  map[string]int // of names, once they are too many to look at each
 }
 
-func newMultiset(kind string) *multiset { return &multiset{kind: kind, index: map[string]int{}} }
+// fewNames is up to how many names are found faster one by one than in a map.
+const fewNames = 16
+
+// newMultiset returns a multiset with room for some fields.
+func newMultiset(kind string, room int) *multiset {
+	return &multiset{kind: kind, fields: make([]protocol.Field, 0, room), names: make([]string, 0, room)}
+}
 
 func (s *multiset) add(name, value string) {
 	f := field(protocol.Part(s.kind, name), value)
-	i, ok := s.index[name]
-	if !ok {
-		s.index[name] = len(s.fields)
-		s.fields = append(s.fields, f)
+	i := s.find(name)
+	if i < 0 {
+		if s.index != nil {
+			s.index[name] = len(s.fields)
+		}
+		s.fields, s.names = append(s.fields, f), append(s.names, name)
 		return
 	}
 	v := &s.fields[i].Value
@@ -154,6 +165,23 @@ func (s *multiset) add(name, value string) {
 		*v = protocol.Value{Type: protocol.Set, Items: []protocol.Value{*v}}
 	}
 	v.Items = append(v.Items, f.Value)
+}
+
+// find returns the place of a name; -1: it is new.
+func (s *multiset) find(name string) int {
+	if len(s.names) <= fewNames {
+		return slices.Index(s.names, name)
+	}
+	if s.index == nil {
+		s.index = make(map[string]int, 2*len(s.names))
+		for i, known := range s.names {
+			s.index[known] = i
+		}
+	}
+	if i, ok := s.index[name]; ok {
+		return i
+	}
+	return -1
 }
 
 // bodyField returns a body as JSON if it looks like it and is, and else as it is.

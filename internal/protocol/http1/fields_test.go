@@ -208,3 +208,23 @@ func FuzzFields(f *testing.F) {
 		}
 	})
 }
+
+// TestFieldsManyNames holds that a header is found again however many there are.
+func TestFieldsManyNames(t *testing.T) {
+	for _, names := range []int{1, fewNames - 1, fewNames, fewNames + 1, fewNames + 2, 5 * fewNames} {
+		t.Run(fmt.Sprint(names), func(t *testing.T) {
+			message := "HTTP/1.1 204 No Content\r\n"
+			want := []protocol.Field{field("status", "204"), field("version", "HTTP/1.1")}
+			all := protocol.Value{Type: protocol.Set, Items: []protocol.Value{{Type: protocol.String, Text: "a"}}}
+			for i := range names {
+				message += fmt.Sprintf("x-%d: a\r\nX-0: %d\r\n", i, i)
+				want = append(want, field(fmt.Sprintf("header:x-%d", i), "a"))
+				all.Items = append(all.Items, protocol.Value{Type: protocol.String, Text: fmt.Sprint(i)})
+			}
+			want[2].Value = all
+			m, err := Protocol{}.Fields(capture.Upstream, "GET /", []byte(message+"\r\n"))
+			require.NoError(t, err)
+			require.Equal(t, want, m.Fields)
+		})
+	}
+}
