@@ -46,3 +46,31 @@ func TestConnectionsOfACrashedWorker(t *testing.T) {
 
 // nextWindowOf returns the start of the window of 30 s after the one that begins at start.
 func nextWindowOf(start int64) int64 { return start + 30*second }
+
+// TestConnectionsOfAnEarlierConfiguration has those of a configuration that was replaced count beside the newer one's.
+func TestConnectionsOfAnEarlierConfiguration(t *testing.T) {
+	r := newRig(t, "")
+	earlier, newer := r.vm.shared("recorder"), r.vm.shared("recorder")
+	require.True(t, earlier.Live.Join(2, r.now))
+	require.True(t, newer.Live.Join(2, r.now))
+	require.False(t, newer.Live.Join(2, r.now))
+}
+
+// TestPlaceOfAQuietConnection has a connection that has had its time leave its place though nothing passes on it.
+func TestPlaceOfAQuietConnection(t *testing.T) {
+	r := newRig(t, on(`"unit":"connections","max_connections":1,"max_connection_time":"2s","max_bytes_per_second":0,"max_lines_per_second":0`, ``))
+	r.downstream(r.connect(), "x")
+	for _, row := range []struct {
+		name    string
+		after   int64
+		records int
+	}{
+		{"before its time", 2*second - 1, 2},
+		{"at its time", 2 * second, 4},
+	} {
+		r.now = windowStart + row.after
+		r.Tick()
+		r.downstream(r.connect(), "y")
+		require.Len(t, r.records(), row.records, row.name)
+	}
+}
