@@ -4,16 +4,23 @@ import (
 	"fmt"
 	"slices"
 
+	"l4dump/internal/mask"
 	"l4dump/record"
 )
 
 // ledgers holds what is recorded of a churn against what was sent, without keeping it.
 type ledgers struct {
 	churn  *churn
-	kept   map[record.ConnID]*[2]uint64
+	kept   map[record.ConnID]*[2]counted
 	closed int
 	masked uint64
 	whole  int // of the closed ones, those of which every byte was recorded
+}
+
+// counted is what is recorded of a stream.
+type counted struct {
+	bytes   uint64
+	altered uint64 // of them, those that are not what was sent
 }
 
 // take checks and drops what a dump has of the churn: every byte of a data record is the one that was sent or masked, and
@@ -29,14 +36,15 @@ func (l *ledgers) take(d *dump) error {
 			return fmt.Errorf("connection %s is none of those that were made: %s", id, source)
 		}
 		if l.kept[id] == nil {
-			l.kept[id] = new([2]uint64)
+			l.kept[id] = new([2]counted)
 		}
 		for direction := range c.streams {
 			n, err := l.compare(number, sent, &c.streams[direction])
 			if err != nil {
 				return fmt.Errorf("connection %s: %s: %w", id, record.Direction(direction), err)
 			}
-			l.kept[id][direction] += n
+			l.kept[id][direction].bytes += n.bytes
+			l.kept[id][direction].altered += n.altered
 		}
 		c.streams = [2]stream{}
 		if c.closed == nil {
@@ -63,23 +71,27 @@ func (l *ledgers) onlyLong(d *dump) bool {
 	return true
 }
 
-// compare compares the recorded bytes with those that were sent, and returns how many they are.
-func (l *ledgers) compare(number, sent uint64, s *stream) (kept uint64, err error) {
+// compare compares the recorded bytes with those that were sent, and counts them.
+func (l *ledgers) compare(number, sent uint64, s *stream) (kept counted, err error) {
 	if len(s.chunks) == 0 {
-		return 0, nil
+		return kept, nil
 	}
 	want := text(number)
 	for _, c := range s.chunks {
 		for i, b := range c.data {
 			at := c.offset + uint64(i)
 			if at >= sent {
-				return 0, fmt.Errorf("byte %d is recorded of %d that were sent", at, sent)
+				return kept, fmt.Errorf("byte %d is recorded of %d that were sent", at, sent)
 			}
-			if b != want[at%uint64(len(want))] && b != '*' {
-				return 0, fmt.Errorf("byte %d is recorded as %#x, and is %#x", at, b, want[at%uint64(len(want))])
+			if b == want[at%uint64(len(want))] {
+				continue
 			}
+			if b != mask.Byte {
+				return kept, fmt.Errorf("byte %d is recorded as %#x, and is %#x", at, b, want[at%uint64(len(want))])
+			}
+			kept.altered++
 		}
-		kept += uint64(len(c.data))
+		kept.bytes += uint64(len(c.data))
 	}
 	return kept, nil
 }
@@ -93,8 +105,9 @@ func (l *ledgers) balance(c *conn, sent uint64) error {
 			dropped += drop.Bytes
 		}
 		there := l.kept[c.id][direction]
-		if ledger.Seen != sent || ledger.Kept != there || ledger.Seen != ledger.Kept+dropped || ledger.Masked > ledger.Kept {
-			return fmt.Errorf("the ledger of %s is %+v; %d bytes were sent, and %d are recorded", record.Direction(direction), ledger, sent, there)
+		if ledger.Seen != sent || ledger.Kept != there.bytes || ledger.Seen != ledger.Kept+dropped ||
+			ledger.Masked < there.altered || ledger.Masked > ledger.Kept {
+			return fmt.Errorf("the ledger of %s is %+v; %d bytes were sent, and recorded are %+v", record.Direction(direction), ledger, sent, there)
 		}
 		whole = whole && ledger.Kept == sent
 		l.masked += ledger.Masked

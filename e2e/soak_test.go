@@ -53,7 +53,7 @@ func TestSoak(t *testing.T) {
 		require.NoError(t, err)
 		load.long = append(load.long, one)
 	}
-	recorded := &ledgers{churn: load, kept: map[record.ConnID]*[2]uint64{}}
+	recorded := &ledgers{churn: load, kept: map[record.ConnID]*[2]counted{}}
 	soak := &soak{t: t, proxy: p, sidecar: sidecar, machine: machine, config: file, load: load, recorded: recorded}
 	for round, begun := 0, time.Now(); round < leastRounds || time.Since(begun) < *soakTime; round++ {
 		soak.round(round)
@@ -90,9 +90,9 @@ func soakConfigs(t *testing.T) []string {
 	const whole = `"unit": "connections", "max_bytes_per_second": 262144`
 	return []string{
 		guarded(open, whole, ``),
-		guarded(open, `"unit": "bytes", "directions": ["downstream", "upstream"], "max_bytes_per_second": 262144`, ``),
+		guarded(open, `"unit": "bytes", "directions": ["downstream", "upstream"], "max_bytes_per_second": 262144, "max_bytes_per_window": 67108864`, ``),
 		invalid,
-		guarded(open, `"unit": "connections", "max_bytes_per_second": 16384, "max_connections": 2, "connection_rate": 0.5`, ``),
+		guarded(open, `"unit": "connections", "max_bytes_per_second": 16384, "max_connections": 2, "max_connection_time": "1s", "connection_rate": 0.5`, ``),
 		guarded(open, whole+`, "mask": {"lengths_only": true}`, ``),
 		guarded(open, whole+`, "match": {"first_bytes": ["61"]}, "mask": {"card_numbers": true}`, ``),
 		guarded(strategy.DefaultStrategy(), ``, ``),
