@@ -38,6 +38,7 @@ type compareFlags struct {
 
 	showValues  bool
 	junit, html string
+	force       bool
 
 	rules []noise.Rule // what the flags say
 }
@@ -55,6 +56,7 @@ func (c *compareFlags) defineCompare(f *pflag.FlagSet) {
 	f.BoolVar(&c.showValues, "show-values", false, "show recorded and answered values in reports")
 	f.StringVar(&c.junit, "junit", "", "file to write a JUnit report to")
 	f.StringVar(&c.html, "html", "", "file to write a page to")
+	f.BoolVar(&c.force, "force", false, "replace files of these names")
 }
 
 // checkCompare reads what the flags name.
@@ -97,7 +99,8 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 	copies := uint64(max(1, plan.play.Copies))
 	c := verdict.Comparison{
 		Target: plan.targetAt(place), Protocol: messagesOf, Rules: flags.rules, Frozen: flags.frozen, Confirm: flags.confirm,
-		Turns: book.Totals.Turns * copies,
+		Turns: book.Totals.Turns * copies, Margin: flags.margin / 100,
+		Writes: func(protocol, class string) bool { return playbook.Class{Protocol: protocol, Name: class}.Writes() },
 	}
 	if !flags.noKnownNoise {
 		c.Rules = append(noise.Known(), c.Rules...)
@@ -122,8 +125,13 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 		}
 		return err
 	}
+	files, err := flags.create()
+	if err != nil {
+		return err
+	}
 	found, err := c.Run(ctx)
 	if err != nil {
+		_ = files.close() // nothing was written
 		if errors.Is(err, context.Canceled) {
 			fmt.Fprintln(stderr, "l4dump: interrupted before anything was compared")
 			return errInconclusive
@@ -141,7 +149,7 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 		Selected: uint64(book.Len()) * copies, Compared: found, Run: run, Judgment: judgment, Limits: limits, ShowValues: flags.showValues,
 		Again: again(cmd.Flags(), names),
 	})
-	if err := flags.write(cmd, r, found.Learned, flags.json); err != nil {
+	if err := flags.write(cmd, files, r, found.Learned, flags.json); err != nil {
 		return err
 	}
 	switch judgment.Outcome.Code() {
@@ -241,15 +249,15 @@ func quoteWords(words []string) string {
 const plainRunes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:@%+="
 
 // write writes the reports and what was learned.
-func (c *compareFlags) write(cmd *cobra.Command, r *report.Report, learned []noise.Rule, asJSON bool) error {
+func (c *compareFlags) write(cmd *cobra.Command, files *outputs, r *report.Report, learned []noise.Rule, asJSON bool) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	err := errors.Join(writeSecret(c.junit, r.JUnit), writeSecret(c.html, r.HTML), writeSecret(c.noiseOut, func(to io.Writer) error {
+	err := errors.Join(writeTo(files.junit, r.JUnit), writeTo(files.html, r.HTML), writeTo(files.noise, func(to io.Writer) error {
 		text, err := noise.Format(append(c.rules[:len(c.rules):len(c.rules)], learned...))
 		if err == nil {
 			_, err = to.Write(text)
 		}
 		return err
-	}))
+	}), files.close())
 	if n := len(learned); n > 0 && c.noiseOut == "" {
 		fmt.Fprintf(stderr, "l4dump: rules learned of what is noise: %d; --noise-out FILE keeps them\n", n)
 	}
@@ -259,19 +267,40 @@ func (c *compareFlags) write(cmd *cobra.Command, r *report.Report, learned []noi
 	return errors.Join(err, r.Text(stdout, isTerminal(stdout)))
 }
 
-// writeSecret writes a file that only its owner may read; no path is no file.
-func writeSecret(path string, write func(io.Writer) error) error {
-	if path == "" {
-		return nil
+// outputs are the files of a run. They are made before it: a run whose report cannot be written is for nothing.
+type outputs struct{ junit, html, noise *os.File }
+
+func (c *compareFlags) create() (*outputs, error) {
+	var o outputs
+	for _, file := range []struct {
+		path string
+		to   **os.File
+	}{{c.junit, &o.junit}, {c.html, &o.html}, {c.noiseOut, &o.noise}} {
+		if file.path == "" {
+			continue
+		}
+		created, err := createFile(file.path, c.force)
+		if err != nil {
+			return nil, errors.Join(err, o.close())
+		}
+		*file.to = created
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() { // it may have been there, for all to read
-		if err := file.Chmod(0o600); err != nil {
-			return errors.Join(err, file.Close())
+	return &o, nil
+}
+
+func (o *outputs) close() (err error) {
+	for _, file := range []*os.File{o.junit, o.html, o.noise} {
+		if file != nil {
+			err = errors.Join(err, file.Close())
 		}
 	}
-	return errors.Join(write(file), file.Close())
+	return err
+}
+
+// writeTo writes to a file, if there is one.
+func writeTo(file *os.File, write func(io.Writer) error) error {
+	if file == nil {
+		return nil
+	}
+	return write(file)
 }

@@ -233,15 +233,36 @@ func ruleFile(t *testing.T, rule string) string {
 	return path
 }
 
-// TestCompareFiles has files that were there for all to read, and one that cannot be written: the report is told.
-func TestCompareFiles(t *testing.T) {
-	old := shop(t, oldShop)
-	page := filepath.Join(t.TempDir(), "page.html")
-	require.NoError(t, os.WriteFile(page, []byte("old"), 0o666))
-	code, stdout, stderr := runCommand("", "replay", shopLog(t, 1), "--target", old, "--html", page, "--junit", "/no/such/directory/junit.xml")
+// TestCompareUnwritable has a report that cannot be written: nothing is played for it.
+func TestCompareUnwritable(t *testing.T) {
+	played := false
+	old := shop(t, func(w http.ResponseWriter, r *http.Request) { played = true; oldShop(w, r) })
+	code, stdout, stderr := runCommand("", "replay", shopLog(t, 1), "--target", old, "--junit", "/no/such/directory/junit.xml")
 	require.Equal(t, 1, code)
-	require.Contains(t, stdout, "verdict  changed (exit 1)\n")
+	require.Empty(t, stdout)
 	require.Contains(t, stderr, "/no/such/directory/junit.xml")
+	require.False(t, played)
+}
+
+// TestCompareKeepsFiles has files that exist: they stay, and nothing is played, unless they may be replaced.
+func TestCompareKeepsFiles(t *testing.T) {
+	old := shop(t, oldShop)
+	log := shopLog(t, 1)
+	before, err := os.ReadFile(log)
+	require.NoError(t, err)
+	for _, flag := range []string{"--html", "--junit", "--noise-out"} {
+		code, stdout, stderr := runCommand("", "replay", log, "--baseline", old, "--target", old, flag, log)
+		require.Equal(t, 1, code)
+		require.Empty(t, stdout)
+		require.Contains(t, stderr, "file exists; name another one, or replace it with --force")
+		after, err := os.ReadFile(log)
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+	}
+	page := filepath.Join(t.TempDir(), "page.html")
+	require.NoError(t, os.WriteFile(page, []byte("old"), 0o644))
+	code, _, _ := runCommand("", "replay", log, "--baseline", old, "--target", old, "--html", page, "--force")
+	require.Equal(t, 0, code)
 	info, err := os.Stat(page)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode())

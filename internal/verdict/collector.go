@@ -20,6 +20,8 @@ type Options struct {
 	Noise    *noise.Set
 	// Learner, if there is one, learns noise: target 0 and 1 are then the same service.
 	Learner *noise.Learner
+	// LeaveOut says which classes of turns are not compared; nil: all are.
+	LeaveOut func(protocol, class string) bool
 	// Waiting bounds the bytes of answers that wait for the other target's, of all connections. What is beyond is hashed.
 	// 0: DefaultWaiting.
 	Waiting int64

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"l4dump/internal/protocol"
@@ -23,11 +24,15 @@ import (
 type Comparison struct {
 	Target   replay.Target
 	Baseline *replay.Target // nil: the recording
-	Twin     *replay.Target // another instance of the baseline; nil: the baseline itself
+	// Twin is another instance of the baseline, with a state of its own; nil: the baseline itself, which then gets each
+	// turn twice: turns that may write are not learned from.
+	Twin     *replay.Target
+	Writes   func(protocol, class string) bool // whether turns of a class may write; nil: none does
 	Protocol func(name string) protocol.Protocol
 	Rules    []noise.Rule // what is noise besides what is learned
 	Frozen   bool         // learn nothing: Rules are all
 	Confirm  int          // passes
+	Margin   float64      // as Limits.Margin: times that exceed it are measured again
 	Turns    uint64       // that a whole pass has: what is not played counts
 	// Reset brings the services to the state in which the recording began. It is called before each pass; nil: nothing
 	// needs it.
@@ -81,14 +86,17 @@ func (c *Comparison) Run(ctx context.Context) (*Compared, error) {
 	var checked *Results
 	if c.Baseline != nil && !c.Frozen {
 		var learner noise.Learner
-		twice := []replay.Target{*c.Baseline, *cmp.Or(c.Twin, c.Baseline)}
-		if _, err := c.pass(ctx, "learn", twice, nil, Options{Noise: noise.NewSet(rules...), Learner: &learner}); err != nil {
+		twice, leaveOut := []replay.Target{*c.Baseline, *cmp.Or(c.Twin, c.Baseline)}, c.Writes
+		if c.Twin != nil {
+			leaveOut = nil
+		}
+		if _, err := c.pass(ctx, "learn", twice, nil, Options{Noise: noise.NewSet(rules...), Learner: &learner, LeaveOut: leaveOut}); err != nil {
 			return nil, err
 		}
 		found.Learned, _ = learner.Rules()
 		rules = append(rules[:len(rules):len(rules)], found.Learned...)
 		var err error
-		if checked, err = c.pass(ctx, "check", twice, nil, Options{Noise: noise.NewSet(rules...)}); err != nil {
+		if checked, err = c.pass(ctx, "check", twice, nil, Options{Noise: noise.NewSet(rules...), LeaveOut: leaveOut}); err != nil {
 			return nil, err
 		}
 		found.Alarms = checked.Findings
@@ -112,7 +120,7 @@ func (c *Comparison) Run(ctx context.Context) (*Compared, error) {
 	if ctx.Err() != nil {
 		return found, nil // what was seen until then is told
 	}
-	found.Unconfirmed = c.confirm(ctx, targets, rules, found.Results)
+	found.Unconfirmed = c.confirm(ctx, targets, rules, found)
 	found.doubt(checked)
 	return found, nil
 }
@@ -133,8 +141,18 @@ func (c *Comparison) pass(ctx context.Context, name string, targets []replay.Tar
 }
 
 // confirm plays the connections of found's examples again, and says of each finding how often it was found again.
-func (c *Comparison) confirm(ctx context.Context, targets []replay.Target, rules []noise.Rule, found *Results) error {
-	if len(found.Findings) == 0 || c.Confirm == 0 {
+func (c *Comparison) confirm(ctx context.Context, targets []replay.Target, rules []noise.Rule, found *Compared) error {
+	if c.Confirm == 0 {
+		return nil
+	}
+	if slices.ContainsFunc(found.Latencies, func(l Latency) bool { return l.Slower(c.Margin, found.Shift) }) {
+		again, err := c.pass(ctx, "confirm times", targets, nil, Options{Noise: noise.NewSet(rules...)})
+		if err != nil {
+			return err
+		}
+		found.leastOf(again)
+	}
+	if len(found.Findings) == 0 {
 		return nil
 	}
 	only := map[int]bool{}
@@ -161,6 +179,19 @@ func (c *Comparison) confirm(ctx context.Context, targets []replay.Target, rules
 		}
 	}
 	return nil
+}
+
+// leastOf takes of each class the smaller shift of two passes: what is slower once may be the machine.
+func (r *Results) leastOf(again *Results) {
+	for i := range r.Latencies {
+		l := &r.Latencies[i]
+		at := slices.IndexFunc(again.Latencies, func(o Latency) bool { return o.Protocol == l.Protocol && o.Class == l.Class })
+		if at < 0 {
+			l.Shift, l.Least = 0, 0
+			continue
+		}
+		l.Shift, l.Least = min(l.Shift, again.Latencies[at].Shift), min(l.Least, again.Latencies[at].Least)
+	}
 }
 
 // doubt finds the findings that may be chance: they were not found again each time, or the baseline has them too. checked

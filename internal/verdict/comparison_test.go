@@ -229,3 +229,45 @@ func TestRecordingAndReset(t *testing.T) {
 	_, err = c.Run(t.Context())
 	require.EqualError(t, err, "compare: no playbook")
 }
+
+// TestWritesAreNotLearned has a baseline that counts: asked twice, it answers otherwise, which says nothing of it. A twin
+// has a state of its own.
+func TestWritesAreNotLearned(t *testing.T) {
+	counting := func() replay.Target {
+		var n atomic.Int64
+		return serve(t, func(conn net.Conn) {
+			for in := bufio.NewScanner(conn); in.Scan(); {
+				if _, err := fmt.Fprintf(conn, "count=%d\n", n.Add(1)); err != nil {
+					return
+				}
+			}
+		})
+	}
+	book := compile(t, []protocol.Protocol{lines{}}, conversation(1, "incr\n", "count=1\n", "incr\n", "count=2\n"))
+	for _, row := range []struct {
+		name    string
+		twin    bool
+		writes  bool
+		learned int
+	}{
+		{"taken for a read", false, false, 1},
+		{"a write", false, true, 0},
+		{"a write, with a twin", true, true, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			baseline, twin := counting(), counting()
+			var p played
+			c := Comparison{
+				Target: twin, Baseline: &baseline, Protocol: lines{}.byName, Play: p.play(book),
+				Writes: func(_, class string) bool { return row.writes && class == "incr" },
+			}
+			if row.twin {
+				c.Twin = &twin
+			}
+			found, err := c.Run(t.Context())
+			require.NoError(t, err)
+			require.Len(t, found.Learned, row.learned)
+			require.Empty(t, found.Alarms)
+		})
+	}
+}

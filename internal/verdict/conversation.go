@@ -84,13 +84,18 @@ func (c *conversation) wait(t *replay.Turn) {
 // compare compares a turn. complete says that the expected answer is.
 func (c *conversation) compare(t *replay.Turn, a, b *answer, complete bool) {
 	switch {
-	case !complete, t.Open && a.length < b.length: // nobody knows how the expected one continues
+	case c.leftOut(t.Class), !complete, t.Open && a.length < b.length: // nobody knows how the expected one continues
 		c.count(t.Class, func(n *Class) { n.NotCompared++ })
 	case !t.Answered && a.length > b.length:
 		c.silent = append(c.silent, silent{t.Index, t.Class, a.length, b.length})
 	case c.protocol != nil || !c.join(t, a, b):
 		c.judge(t, 1, a, b)
 	}
+}
+
+func (c *conversation) leftOut(class string) bool {
+	leaveOut := c.collector.options.LeaveOut
+	return leaveOut != nil && leaveOut(c.of.Script.Protocol, class)
 }
 
 // judge compares what turns turns, of which t is the first, were answered.

@@ -2,6 +2,7 @@ package verdict_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -353,7 +354,7 @@ func TestManyPaths(t *testing.T) {
 	for i := range n {
 		answer := []string{"a=1"}
 		for j := range 100 {
-			answer = append(answer, fmt.Sprintf("k%dx%d=1", i, j))
+			answer = append(answer, letters(i)+"x"+letters(j)+"=1")
 		}
 		e.turn(0, i, strings.Join(answer, " ")+"\n")
 	}
@@ -361,6 +362,11 @@ func TestManyPaths(t *testing.T) {
 	r := c.Results()
 	require.Len(t, r.Findings, 10_001)
 	require.Equal(t, told{"get", difference.Added, OtherPaths, 1, 1}, findings(&Results{Findings: last(r.Findings, OtherPaths)})[0])
+}
+
+// letters are the digits of n as letters: a key with digits may be a value, which no path has.
+func letters(n int) string {
+	return strings.Map(func(digit rune) rune { return digit - '0' + 'a' }, strconv.Itoa(n))
 }
 
 // last are the findings of a path.

@@ -129,10 +129,17 @@ func (c *conversation) closedBy() string {
 	if c.collector.options.Baseline {
 		return c.closed[0].By
 	}
-	switch by := c.of.Script.Closed; by {
-	case capture.Downstream.String(), capture.Upstream.String():
-		return by
-	default:
-		return ""
+	last := playbook.Step{}
+	for steps := c.of.Script.Steps(); ; {
+		step, err := steps.Next()
+		if err != nil {
+			break
+		}
+		last = step
 	}
+	// If the client closed first, its service may have been about to: only that it closed after the service is certain.
+	if last.Kind == playbook.Close && last.Gate.End {
+		return capture.Upstream.String()
+	}
+	return ""
 }

@@ -148,3 +148,10 @@ func TestLatency(t *testing.T) {
 		require.Equal(t, want, ok)
 	}
 }
+
+// TestLeastOf has a class that is slower once, one that is slower twice, and one that is gone.
+func TestLeastOf(t *testing.T) {
+	r := &Results{Latencies: []Latency{{Class: "a", Shift: 9, Least: 8}, {Class: "b", Shift: 9, Least: 8}, {Class: "c", Shift: 9, Least: 8}}}
+	r.leastOf(&Results{Latencies: []Latency{{Class: "b", Shift: 10, Least: 7}, {Class: "a", Shift: 1, Least: -1}}})
+	require.Equal(t, []Latency{{Class: "a", Shift: 1, Least: -1}, {Class: "b", Shift: 9, Least: 7}, {Class: "c"}}, r.Latencies)
+}
