@@ -52,7 +52,8 @@ func newRunCommand() *cobra.Command {
 		Short: "Run an Envoy configuration and show what it records",
 		Long: `run starts the TCP listeners of an Envoy configuration file, with the plugin in them, and shows
 the dump as it is recorded: standard output gets the records, standard error the rest of the log
-(with --format log, all of it).
+(with --format log, all of it). At the end it says how much was recorded of what passed, and why
+the rest was not.
 
 The engine is built in: nothing has to be installed. It supports what a TCP proxy with this
 plugin needs; whatever else the file holds is named as a fault. With --envoy, a real Envoy runs
@@ -147,6 +148,8 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 			}
 		}()
 	}
+	var counted tally
+	defer func() { counted.write(stderr) }() // after the view has shown all records
 	log := io.Writer(stderr)
 	if f.format == formatText {
 		view := newLiveView(cmd.OutOrStdout(), stderr, wantsColor(f.color, cmd.OutOrStdout()))
@@ -157,10 +160,13 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		}()
 		log = view
 	}
+	var err error
 	if f.envoy != "" {
-		return f.runEnvoy(cmd.Context(), log, stderr, interrupts)
+		counted, err = f.runEnvoy(cmd.Context(), log, stderr, interrupts)
+	} else {
+		counted, err = f.runEmbedded(cmd.Context(), log, stderr, level, interrupts)
 	}
-	return f.runEmbedded(cmd.Context(), log, stderr, level, interrupts)
+	return err
 }
 
 // startSidecar starts what the sidecar command starts, with its defaults. It logs warnings only: this log is the
@@ -187,16 +193,17 @@ func (f *runFlags) startSidecar(ctx context.Context, stderr io.Writer) (*sidecar
 	return c, nil
 }
 
-func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level host.LogLevel, interrupts <-chan os.Signal) error {
+// runEmbedded runs the built-in engine until ctx ends, and returns what the plugins counted.
+func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level host.LogLevel, interrupts <-chan os.Signal) (tally, error) {
 	config, err := proxy.Load(f.config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	server, err := proxy.Start(ctx, config, proxy.Options{
 		Concurrency: f.concurrency, Log: log, LogLevel: level, CacheDir: host.ModuleCache(), DrainTime: f.drainTime, Version: version(),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var addresses []string
 	for _, l := range server.Listeners() {
@@ -215,7 +222,8 @@ func (f *runFlags) runEmbedded(ctx context.Context, log, stderr io.Writer, level
 		fmt.Fprintf(stderr, "l4dump: stopping; %s may continue for %s, another interrupt ends them\n", connections(uint64(n)), f.drainTime)
 	}
 	context.AfterFunc(again, server.Hurry)
-	return server.Wait()
+	err = server.Wait()
+	return server.PluginMetrics(), err
 }
 
 // anotherInterrupt returns a context that ends with the next interrupt after the one that ended ctx, if one did, or when
@@ -258,8 +266,8 @@ func printHint(w io.Writer, addresses []string) {
 }
 
 // runEnvoy runs a real Envoy until it ends or ctx does; then its connections may continue for the drain time, and it is
-// interrupted, and killed if it does not stop.
-func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer, interrupts <-chan os.Signal) error {
+// interrupted, and killed if it does not stop. It returns what the plugins counted, if they did and Envoy could be asked.
+func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer, interrupts <-chan os.Signal) (tally, error) {
 	args := []string{
 		"-c", f.config, "--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:" + f.logLevel,
 		"--drain-time-s", strconv.Itoa(int((f.drainTime + time.Second - 1) / time.Second)),
@@ -270,15 +278,17 @@ func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer, interrup
 	admin := proxy.AdminURL(f.config)
 	envoy := exec.CommandContext(ctx, f.envoy, args...)
 	envoy.Stdout, envoy.Stderr = stderr, log
+	var counted tally
 	envoy.Cancel = func() error {
 		again, stop := anotherInterrupt(ctx, interrupts)
 		defer stop()
 		drainEnvoy(again, admin, f.drainTime, stderr)
+		counted = envoyTally(again, admin, tallyPeriod)
 		return envoy.Process.Signal(os.Interrupt)
 	}
 	envoy.WaitDelay = envoyPatience
 	if err := envoy.Start(); err != nil {
-		return fmt.Errorf("start Envoy: %w", err)
+		return nil, fmt.Errorf("start Envoy: %w", err)
 	}
 	fmt.Fprintf(stderr, "l4dump: %s runs %s\n", f.envoy, f.config)
 	if config, err := proxy.Load(f.config); err == nil { // else it has no hint, since only Envoy can run it
@@ -296,11 +306,11 @@ func (f *runFlags) runEnvoy(ctx context.Context, log, stderr io.Writer, interrup
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() == nil && err != nil:
-		return fmt.Errorf("run Envoy: %w", err)
+		return nil, fmt.Errorf("run Envoy: %w", err)
 	case errors.As(err, &exit) && exit.ExitCode() < 0 && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
-		return fmt.Errorf("stop Envoy: it was killed, since it did not stop within %s", envoy.WaitDelay)
+		return counted, fmt.Errorf("stop Envoy: it was killed, since it did not stop within %s", envoy.WaitDelay)
 	}
-	return nil // it was told to stop, and did
+	return counted, nil // it was told to stop, and did
 }
 
 // waitReady waits until an Envoy whose administration is at url serves; at once if there is none.

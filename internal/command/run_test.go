@@ -101,12 +101,12 @@ static_resources:
 	return file
 }
 
-// loggingPlugin is a filter that logs lines for each connection; its module is built in dir.
+// loggingPlugin is a filter that logs lines for each connection, and counts it; its module is built in dir.
 func loggingPlugin(t *testing.T, dir string, lines []string) string {
 	t.Helper()
 	module := filepath.Join(dir, "probe.wasm")
 	require.NoError(t, guest.Build(t.Context(), module, "../host/testdata/probe"))
-	script := "quiet\\non_connect "
+	script := "quiet\\non_connect define_metric 0 l4dump_connections_seen_total;increment_metric 4 1;"
 	for _, line := range lines {
 		_, message, _ := strings.Cut(strings.TrimSpace(line), "l4dump-v1: ")
 		script += "log 2 " + message + ";"
@@ -175,6 +175,7 @@ func TestRun(t *testing.T) {
 			}
 			require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 			require.Zero(t, <-code)
+			require.True(t, strings.HasSuffix(stderr.String(), "l4dump: recorded 0 of 1 connection, 0 of 0 bytes\n"), stderr.String())
 			if format == formatLog {
 				require.Empty(t, stdout.String())
 				require.Equal(t, len(dumpLines()), strings.Count(stderr.String(), "wasm log probe: ["))
@@ -253,6 +254,10 @@ while :; do sleep 0.02; done
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case r.URL.Path == "/drain_listeners" && r.Method == http.MethodPost:
 			drained.Store(true)
+		case r.URL.Path == "/stats" && r.FormValue("filter") == "l4dump_":
+			_, _ = io.WriteString(w, `{"stats":[{"name":"wasmcustom.l4dump_connections_seen_total","value":20},
+				{"name":"wasmcustom.l4dump_connections_kept_total","value":7},
+				{"name":"wasmcustom.l4dump_connections_dropped_budget_bytes_total","value":13}]}`)
 		case r.URL.Path == "/stats":
 			n := max(0, 2-asked.Add(1))
 			fmt.Fprintf(w, `{"stats":[{"name":"listener.admin.downstream_cx_active","value":7},
@@ -275,7 +280,9 @@ while :; do sleep 0.02; done
 	stderr.find(t, `(/dev/tcp/127.0.0.1/10000)`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGINT))
 	require.Zero(t, <-code)
-	require.Contains(t, stderr.String(), "l4dump: stopping; 1 connection may continue for 6.1s, another interrupt ends them\ninterrupted\n")
+	require.Contains(t, stderr.String(), "l4dump: stopping; 1 connection may continue for 6.1s, another interrupt ends them\ninterrupted\n"+
+		"l4dump: recorded 7 of 20 connections, 0 of 0 bytes\n"+
+		"l4dump: not recorded, because of budget_bytes: 13 connections; raise capture.max_bytes_per_second\n")
 	require.True(t, drained.Load())
 	require.Empty(t, stdout.String())
 }

@@ -121,7 +121,7 @@ func worstLimit(t *sidecar.Totals) (worst strategy.Reason, keys string) {
 			worst = r
 		}
 	}
-	return worst, strings.ReplaceAll(worst.Key(), ", ", " or ")
+	return worst, limitKeys(worst)
 }
 
 // governed reports whether the sidecar that was asked governs a plugin.

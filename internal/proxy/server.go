@@ -296,5 +296,15 @@ func (s *Server) Connections() int {
 	return len(s.live)
 }
 
+// PluginMetrics returns the values of the plugins' metrics by the names that they gave. After Wait they hold all that the
+// plugins have counted.
+func (s *Server) PluginMetrics() map[string]uint64 {
+	values := make(map[string]uint64)
+	for _, m := range s.stats.plugins.All() {
+		values[m.Name] = m.Value()
+	}
+	return values
+}
+
 // Stopping is closed when the server was told to stop.
 func (s *Server) Stopping() <-chan struct{} { return s.stopping }
