@@ -61,7 +61,7 @@ func TestGlobalStrategy(t *testing.T) {
 		p.waitForPolls("ok", 3)
 		on.beSilent()
 		require.Equal(t, uint64(1), p.metrics()["l4dump_off_forced_off"])
-		require.Equal(t, 2, p.logged("wasm log l4dump l4dump-v1: l4dump: recording stops: the global strategy forces it off"), "once for each time")
+		require.Equal(t, 2, p.logged("wasm log l4dump l4dump-v1: l4dump: recording stops: the global strategy forces it off; l4dump ctl clear ends that"), "once for each time")
 		cleared()
 
 		schedule := openStrategy(t)

@@ -273,7 +273,7 @@ func (p *plugin) sayStopped(now int64) {
 	case strategy.Recorded:
 		text = "recording continues"
 	case strategy.ForcedOff:
-		text = "recording stops: the global strategy forces it off"
+		text = "recording stops: the global strategy forces it off; l4dump ctl clear ends that"
 	case strategy.CPULimit:
 		text = "recording stops: CPU usage is at its limit"
 	case strategy.MemoryLimit:

@@ -169,7 +169,7 @@ func TestGlobalStrategy(t *testing.T) {
 	r.downstream(id, "off")
 	require.Len(t, r.records(), 2, "a live connection too")
 	require.Equal(t, uint64(1), r.gauge("off_forced_off"))
-	require.Equal(t, []string{"l4dump: recording stops: the global strategy forces it off"}, r.GetWarnLogs())
+	require.Equal(t, []string{"l4dump: recording stops: the global strategy forces it off; l4dump ctl clear ends that"}, r.GetWarnLogs())
 	other := r.connect()
 	r.downstream(other, "off")
 	require.Len(t, r.records(), 2)
@@ -201,9 +201,9 @@ func TestForcedOffIsSaidEachTime(t *testing.T) {
 		r.wait(second)
 	}
 	require.Equal(t, []string{
-		"l4dump: recording stops: the global strategy forces it off",
+		"l4dump: recording stops: the global strategy forces it off; l4dump ctl clear ends that",
 		"l4dump: recording is no longer forced off, but its switch is off",
-		"l4dump: recording stops: the global strategy forces it off",
+		"l4dump: recording stops: the global strategy forces it off; l4dump ctl clear ends that",
 		"l4dump: recording continues",
 	}, r.GetWarnLogs())
 }
