@@ -122,7 +122,14 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 	interrupts := make(chan os.Signal, 2)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
-	stderr := newQueue(cmd.ErrOrStderr())
+	if err := refusePlugin(f.config); err != nil {
+		return err
+	}
+	out := cmd.ErrOrStderr()
+	if f.sidecar == "" {
+		out = &sidecarHint{next: out, address: clusterAddresses(f.config)}
+	}
+	stderr := newQueue(out)
 	defer func() {
 		if err := stderr.close(); err != nil && !errors.Is(err, errNotRead) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "l4dump: %v\n", err)
@@ -161,12 +168,22 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		log = view
 	}
 	var err error
+	notices := f.notices(cmd.OutOrStdout(), stderr, isTerminal(cmd.OutOrStdout()) && !isTerminal(cmd.ErrOrStderr()))
 	if f.envoy != "" {
-		counted, err = f.runEnvoy(cmd.Context(), log, stderr, interrupts)
+		counted, err = f.runEnvoy(cmd.Context(), log, notices, interrupts)
 	} else {
-		counted, err = f.runEmbedded(cmd.Context(), log, stderr, level, interrupts)
+		counted, err = f.runEmbedded(cmd.Context(), log, notices, level, interrupts)
 	}
 	return err
+}
+
+// notices returns where the addresses of the listeners and the like are said: stderr, and stdout too if only that is a
+// terminal and shows nothing else.
+func (f *runFlags) notices(stdout, stderr io.Writer, onlyStdout bool) io.Writer {
+	if f.format == formatLog && onlyStdout {
+		return io.MultiWriter(stderr, stdout)
+	}
+	return stderr
 }
 
 // startSidecar starts what the sidecar command starts, with its defaults. It logs warnings only: this log is the

@@ -80,6 +80,20 @@ func hasOwnKey(object map[string]any) bool {
 		has("sidecar", "cluster", "poll_interval", "stale_after") || has("output", "format", "level", "max_line_bytes", "write_bytes")
 }
 
+// IsPlugin reports whether a file is a plugin's configuration, which goes into Envoy's, rather than one of Envoy.
+func IsPlugin(text []byte) bool {
+	documents, err := envoyapi.Documents(text)
+	if err != nil || len(documents) != 1 {
+		return false
+	}
+	content, err := documents[0].Kubernetes()
+	if err != nil {
+		return false
+	}
+	object, _ := content.Value.(map[string]any)
+	return kindOf(content.Value) == kindUnknown && hasOwnKey(object)
+}
+
 // wasm judges a Wasm network filter; fields are those of the message.
 func (f *file) wasm(path string, fields map[string]any) {
 	message := new(wasmfilterv3.Wasm)

@@ -255,6 +255,21 @@ func (c *Config) ListenAddresses() []string {
 	return addresses
 }
 
+// ClusterAddress returns the first address of a cluster as the sidecar writes it, host:port or unix:///path; empty if the
+// file has none.
+func (c *Config) ClusterAddress(name string) string {
+	for _, cluster := range c.clusters {
+		if cluster.name != name || len(cluster.endpoints) == 0 {
+			continue
+		}
+		if first := cluster.endpoints[0]; first.network == "unix" {
+			return "unix://" + first.address
+		}
+		return cluster.endpoints[0].address
+	}
+	return ""
+}
+
 // AdminURL returns where this machine reaches the administration interface of the bootstrap in a file, http://host:port,
 // also if the engine does not support the rest of the file; empty if the file has none, lets the system choose its port,
 // or cannot be read.
