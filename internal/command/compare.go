@@ -16,7 +16,6 @@ import (
 
 	"l4dump/internal/playbook"
 	"l4dump/internal/protocol"
-	"l4dump/internal/protocol/catalog"
 	"l4dump/internal/replay"
 	"l4dump/internal/verdict"
 	"l4dump/internal/verdict/noise"
@@ -98,7 +97,7 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 	begin := time.Now()
 	copies := uint64(max(1, plan.play.Copies))
 	c := verdict.Comparison{
-		Target: plan.targetAt(place), Protocol: messagesOf, Rules: flags.rules, Frozen: flags.frozen, Confirm: flags.confirm,
+		Target: plan.targetAt(place), Protocol: plan.messagesOf, Rules: flags.rules, Frozen: flags.frozen, Confirm: flags.confirm,
 		Turns: book.Totals.Turns * copies, Margin: flags.margin / 100,
 		Writes: func(protocol, class string) bool { return playbook.Class{Protocol: protocol, Name: class}.Writes() },
 	}
@@ -178,13 +177,14 @@ func (p *replayPlan) beside(ctx context.Context, book *playbook.Playbook, name, 
 	return &target, nil
 }
 
-// messagesOf returns the protocol of that name if it has messages to compare.
-func messagesOf(name string) protocol.Protocol {
-	p, err := catalog.Find(name)
-	if err != nil || p == protocol.Raw {
-		return nil
+// messagesOf returns the protocol of that name if it has messages to compare; those of the user's files are among them.
+func (p *replayPlan) messagesOf(name string) protocol.Protocol {
+	for _, known := range p.detector.Protocols {
+		if known.Name() == name {
+			return known
+		}
 	}
-	return p
+	return nil
 }
 
 // runDoubts are the reasons for doubt that the run itself gives.

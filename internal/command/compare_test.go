@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -266,6 +267,38 @@ func TestCompareKeepsFiles(t *testing.T) {
 	info, err := os.Stat(page)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode())
+}
+
+// TestCompareDescribed has protocols of a description: one that is built in, and a user's file. Values of another length
+// hold nothing up, and what is noise by the description is none of the differences.
+func TestCompareDescribed(t *testing.T) {
+	description := filepath.Join(t.TempDir(), "my.yaml")
+	require.NoError(t, os.WriteFile(description, []byte("name: mine\nlength: {offset: 0, bytes: 1}\nid: {offset: 1, bytes: 1}\nnoise: [{offset: 2, bytes: 1}]\n"), 0o600))
+	for _, row := range []struct {
+		name, protocol           string
+		request, recorded, comes string
+		code                     int
+		want                     string
+	}{
+		{"the same", "memcached", "get k\r\n", "VALUE k 0 1\r\na\r\nEND\r\n", "VALUE k 0 1\r\na\r\nEND\r\n", 0, "verdict  same"},
+		{"another value", "memcached", "get k\r\n", "VALUE k 0 1\r\na\r\nEND\r\n", "VALUE k 0 2\r\nbb\r\nEND\r\n", 1, "CHANGED  get: bytes, value\n"},
+		{"an error", "memcached", "get k\r\n", "VALUE k 0 1\r\na\r\nEND\r\n", "SERVER_ERROR no memory\r\n", 1, "CHANGED  get: error\n"},
+		{"a file's, the same but for noise", description, "\x03\x07\x01a", "\x03\x07\x01b", "\x03\x07\x02b", 0, "verdict  same"},
+		{"a file's, another", description, "\x03\x07\x01a", "\x03\x07\x01b", "\x03\x07\x02c", 1, "CHANGED  mine: bytes, value\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			target := serveEach(t, func(conn net.Conn) {
+				if _, err := io.ReadFull(conn, make([]byte, len(row.request))); err == nil {
+					_, _ = io.WriteString(conn, row.comes)
+				}
+			})
+			code, stdout, stderr := runCommand("", "replay", replayLog(t, dumpLinesOf(1, "", row.request, row.recorded)),
+				"--target", target, "--protocol", row.protocol)
+			require.Equal(t, row.code, code, "%s%s", stdout, stderr)
+			require.Contains(t, stdout, row.want)
+			require.Contains(t, stdout, "forced 0\n")
+		})
+	}
 }
 
 func TestQuoteWords(t *testing.T) {
