@@ -36,6 +36,7 @@ func (c *conversation) End(e *replay.End) {
 	}
 	c.waiting = nil
 	c.notReplayed()
+	c.unasked(e)
 	c.end(e, further)
 }
 
@@ -78,14 +79,17 @@ func (c *conversation) end(e *replay.End, further bool) {
 	if e.Raw != "" {
 		ends.raw.Add(1)
 	}
-	ending := difference.Difference{Kind: difference.Ending, HasA: true, HasB: true}
+	ending := func(want, came string) difference.Difference {
+		return difference.Difference{
+			Kind: difference.Ending, A: want, B: came, HasA: true, HasB: true, LengthA: len(want), LengthB: len(came),
+		}
+	}
 	next := int(c.sent.n)
 	switch e.How {
 	case replay.Stalled:
 		// It waited for an end that did not come, or for bytes that belong to no turn.
 		if len(c.silent) == 0 && (further || !c.baselineIs(replay.Stalled)) {
-			ending.A, ending.B = capture.Upstream.String(), "open"
-			c.tell(next, c.last, ending)
+			c.tell(next, c.last, ending(capture.Upstream.String(), "open"))
 		}
 	case replay.EndedEarly, replay.WriteFailed:
 		// The end of an answer that was awaited is told already.
@@ -95,8 +99,7 @@ func (c *conversation) end(e *replay.End, further bool) {
 	case replay.Finished:
 		ends.played.Add(1)
 		if want := c.closedBy(); want != "" && e.By != "" && want != e.By && !halfCloses(c.of.Script) {
-			ending.A, ending.B = want, e.By
-			c.tell(next, c.last, ending)
+			c.tell(next, c.last, ending(want, e.By))
 		}
 	}
 }

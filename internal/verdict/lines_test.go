@@ -9,7 +9,7 @@ import (
 )
 
 // lines is a protocol of lines: each from the client is a request, and each from the service answers one. "-ERR why" is an
-// error, and "k=v k=v" a map.
+// error, "k=v k=v" a map, and what begins with "+" is a push.
 type lines struct{}
 
 func (lines) Name() string                                   { return "lines" }
@@ -57,6 +57,9 @@ func (lineFramer) Next(d capture.Direction, buf []byte, ended bool) (protocol.Pi
 		p.Kind, p.Class, p.Answers = protocol.Request, word, 1
 	} else {
 		p.Failed = buf[0] == '-'
+		if buf[0] == '+' {
+			p.Kind = protocol.Push
+		}
 	}
 	return p, nil
 }

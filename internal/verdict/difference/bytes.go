@@ -1,5 +1,7 @@
 package difference
 
+import "strings"
+
 // excerpt is how many bytes of a value a Difference has at most.
 const excerpt = 256
 
@@ -8,6 +10,18 @@ const context = excerpt / 4
 
 // WholeAnswer is the path of answers whose inside is not known.
 const WholeAnswer = "bytes"
+
+// Unasked is the path of what answers nothing.
+const Unasked = "unasked"
+
+// Within has the differences of whole answers stand at another place.
+func Within(path string, found []Difference) []Difference {
+	for i := range found {
+		found[i].At = path + strings.TrimPrefix(found[i].At, found[i].Path)
+		found[i].Path = path
+	}
+	return found
+}
 
 // Bytes compares two answers whose inside is not known. Nil means that they are equal.
 func Bytes(a, b string) []Difference {

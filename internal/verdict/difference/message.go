@@ -38,6 +38,13 @@ func Messages(a, b *protocol.Message) []Difference {
 	return c.found
 }
 
+// Unordered compares values that came in no order. Nil means that they are the same.
+func Unordered(path string, a, b []protocol.Value) []Difference {
+	var c comparison
+	c.sets(part(path), a, b)
+	return c.found
+}
+
 // comparison collects differences.
 type comparison struct{ found []Difference }
 

@@ -88,6 +88,12 @@ func TestKeysAreValues(t *testing.T) {
 	}
 }
 
+// TestEnding tells who ended a connection, also if values are hidden.
+func TestEnding(t *testing.T) {
+	r := reportOf(false, "GET /", difference.Difference{Kind: difference.Ending, A: "upstream", B: "open", LengthA: 8, LengthB: 4})
+	require.Contains(t, written(t, r)["text"], `: expected "upstream", came "open"`+"\n")
+}
+
 // TestAround has a line that shows what differs, however long the value is, and bytes as such.
 func TestAround(t *testing.T) {
 	letters := strings.Repeat("abcdefghij", 10)

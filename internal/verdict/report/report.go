@@ -190,6 +190,10 @@ func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again fu
 		if again != nil {
 			example.Again = printable(again(example.Connection))
 		}
+		hide := hide
+		if e.Kind == difference.Ending { // who ended it is no value of a peer
+			hide = &hider{show: true, key: hide.key}
+		}
 		if e.HasA {
 			example.Expected = hide.value(e.A, e.LengthA, e.From, e.Offset)
 		}
