@@ -39,6 +39,8 @@ func TestBrowser(t *testing.T) {
 	}
 	write("bytes", newRecorder(1, 1, startTime).begin().data(down, every).data(up, "gr\u00fc\u00df dich\r\n").drop(up, "budget", 9).close("proxy").text())
 
+	write("fits", newRecorder(1, 1, startTime).begin().data(down, every).data(up, every).close("proxy").text())
+
 	cmd := exec.CommandContext(t.Context(), python, "testdata/browser.py", chromium, dir, base64.StdEncoding.EncodeToString([]byte(hostile)))
 	out, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(out)) {

@@ -12,6 +12,11 @@ const list = () => {
   if (at >= first && at < last) body.setAttribute("aria-activedescendant", "row" + current);
   else body.removeAttribute("aria-activedescendant");
 };
+// clientCell keeps the port of an address whole, whatever the column cuts.
+const clientCell = (name) => {
+  const [, host, port] = brief(name).match(/^(.*?)(:\d+)?$/s);
+  return el("span", { class: "client", title: name }, el("span", null, host), el("span", null, port || ""));
+};
 const row = (n) => {
   const i = shown[n];
   const dot = el("i", { title: data.texts.states[C.state[i]] });
@@ -22,7 +27,7 @@ const row = (n) => {
     class: "row", role: "option", id: "row" + i, "aria-selected": i === current, "aria-setsize": shown.length, "aria-posinset": n + 1,
     "aria-label": [client(i), "port " + C.port[i], C.protocol[i], data.texts.states[C.state[i]]].join(", "),
     onclick: () => { current = i; open(i); },
-  }, dot, el("span", { class: "faint", title: day(C.first[i]) }, clock(C.first[i])), el("span", { title: client(i) }, brief(client(i))),
+  }, dot, el("span", { class: "faint", title: day(C.first[i]) }, clock(C.first[i])), clientCell(client(i)),
   el("span", { class: "num" }, String(C.port[i])), protocol, el("span", { class: "num" }, size(C.downstream[i])),
   el("span", { class: "num" }, size(C.upstream[i])), el("span", { class: "num faint" }, duration(C.lasted[i])));
   r.style.top = n * rowHeight + "px";

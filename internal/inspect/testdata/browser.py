@@ -100,6 +100,34 @@ def mixed(page):
     expect(page.locator("#count")).to_have_text("400 connections")
 
 
+def fits(page):
+    """Nothing of the list or of the hex view is cut, at common widths."""
+    check(page, "fits")
+    page.locator(".row").first.click()
+    size = page.viewport_size
+    for width in (1280, 1366, 1440, 1600, 1920):
+        page.set_viewport_size({"width": width, "height": size["height"]})
+        cut = page.evaluate(
+            """() => {
+              const cut = [], edge = (e) => e.getBoundingClientRect().right;
+              const wide = (e, name) => e.scrollWidth > e.clientWidth && cut.push(`${name} ${e.textContent}: ${e.scrollWidth} in ${e.clientWidth}`);
+              for (const e of document.querySelectorAll("#head > *")) wide(e, "head");
+              for (const row of document.querySelectorAll(".row")) {
+                for (const e of row.querySelectorAll(".num, .client, .client > *, .faint")) wide(e, "cell");
+                if (edge(row.lastChild) > edge(row)) cut.push("the row ends before its last column");
+              }
+              for (const e of document.querySelectorAll(".bytes")) wide(e, "bytes");
+              if (edge(document.querySelector("#head").lastChild) > edge(document.querySelector("#list"))) cut.push("the head's last column");
+              return cut;
+            }"""
+        )
+        assert not cut, (width, cut[:4])
+    page.set_viewport_size({"width": 1000, "height": size["height"]})
+    for row in page.locator(".row").all():
+        port = row.locator(".client > :last-child")
+        assert port.evaluate("e => e.scrollWidth <= e.clientWidth && e.textContent.length > 1"), row.text_content()
+
+
 def every_byte(page):
     check(page, "bytes")
     page.focus("#body")
@@ -177,7 +205,7 @@ with sync_playwright() as playwright:
     # Without the sandbox, which a container's root may not use: nothing but our own pages is opened.
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
     for scheme, size in (("light", (1440, 900)), ("dark", (1280, 720))):
-        for test in (mixed, every_byte, inert, many, empty):
+        for test in (mixed, fits, every_byte, inert, many, empty):
             context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
             page = context.new_page()
             problems = []
