@@ -212,7 +212,7 @@ func TestReplayApplication(t *testing.T) {
 	old := startApplication(t, "")
 	noise := filepath.Join(t.TempDir(), "noise.yaml")
 	for range rounds() {
-		replay(t, log, "--baseline", old, "--target", startApplication(t, ""), "--noise-out", noise).requireSame(t, appConnections)
+		replay(t, log, "--baseline", old, "--target", startApplication(t, ""), "--noise-out", noise, "--force").requireSame(t, appConnections)
 		replay(t, log, "--target", old, "--noise", noise, "--frozen").requireSame(t, appConnections)
 	}
 	// inBody is a byte of the stream of the only connection with a body of a megabyte.

@@ -356,7 +356,10 @@ func TestLearn(t *testing.T) {
 	require.Len(t, rules, 1)
 	require.Equal(t, "value:$.id", rules[0].Path)
 
-	r = compare(t, book, Options{Noise: noise.NewSet(rules...)}, service, service)
+	var none noise.Learner
+	r = compare(t, book, Options{Noise: noise.NewSet(rules...), Learner: &none}, service, service)
+	known, _ := none.Rules()
+	require.Empty(t, known, "what is noise already is not learned again")
 	require.Equal(t, Counts{Selected: 8, Masked: 8}, r.Turns)
 	require.Equal(t, Same, r.Judge(DefaultLimits(), nil).Outcome)
 }

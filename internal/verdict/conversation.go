@@ -109,9 +109,6 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 		c.count(t.Class, func(n *Class) { n.NotCompared += turns }) // what may be noise in it did not fit into memory
 		return
 	}
-	if learner := c.collector.options.Learner; learner != nil {
-		learner.Turn(c.of.Script.Protocol, t.Class, found)
-	}
 	left, masked := found[:0:0], uint64(0)
 	whole := false
 	for i := range found {
@@ -126,6 +123,9 @@ func (c *conversation) judge(t *replay.Turn, turns uint64, a, b *answer) {
 		}
 		masked += uint64(max(d.LengthA, d.LengthB))
 		whole = whole || slices.Contains(wholePaths, d.Path)
+	}
+	if learner := c.collector.options.Learner; learner != nil {
+		learner.Turn(c.of.Script.Protocol, t.Class, left)
 	}
 	switch {
 	case len(left) > 0 && c.diverged:

@@ -50,6 +50,8 @@ type Difference struct {
 	A, B             string
 	HasA, HasB       bool
 	LengthA, LengthB int // of the whole values, in bytes; for a Length of values, in values
+	// TypeA and TypeB are the values' types, of a difference in type: "number", "string".
+	TypeA, TypeB string
 	// Offset is that of the first byte that differs, in the value; From is that of A's and B's first byte.
 	Offset, From int
 }

@@ -73,6 +73,9 @@ func (c *comparison) both(kind Kind, at place, a, b *protocol.Value) {
 	d.HasA, d.HasB = true, true
 	d.A, d.LengthA = written(a)
 	d.B, d.LengthB = written(b)
+	if kind == Type {
+		d.TypeA, d.TypeB = a.Type.String(), b.Type.String()
+	}
 	c.add(d)
 }
 

@@ -93,7 +93,7 @@ func TestMessages(t *testing.T) {
 		},
 		{
 			"another type", body(object("a", num("1"))), body(object("a", str("1"))),
-			[]Difference{both(Difference{Kind: Type, Path: "body:$.a", At: "body:$.a", A: "1", B: "1"})},
+			[]Difference{both(Difference{Kind: Type, Path: "body:$.a", At: "body:$.a", A: "1", B: "1", TypeA: "number", TypeB: "string"})},
 		},
 		{"a field is gone and one is new", body(object("a", num("1"))), body(object("b", list(str("x"), num("2")))), []Difference{
 			onlyA(Difference{Kind: Removed, Path: "body:$.a", At: "body:$.a", A: "1"}),

@@ -200,6 +200,9 @@ func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again fu
 		if e.HasB {
 			example.Came = hide.value(e.B, e.LengthB, e.From, e.Offset)
 		}
+		if e.TypeA != "" && e.TypeB != "" { // else 17.5 and "17.5" look alike
+			example.Expected.Form, example.Came.Form = e.TypeA, e.TypeB
+		}
 		f.Examples = append(f.Examples, example)
 	}
 	return f

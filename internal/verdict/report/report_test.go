@@ -135,6 +135,39 @@ func TestSameHash(t *testing.T) {
 	require.NotEqual(t, example.Expected.Hash, changed(false).Findings[1].Examples[0].Expected.Hash, "each run has its own")
 }
 
+// TestExample has what tells two values apart: their types, or from where on they differ.
+func TestExample(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		of   difference.Difference
+		want string
+	}{
+		{
+			"a number and its text",
+			difference.Difference{Kind: difference.Type, Path: "body:$.a", At: "body:$.a", A: "17.5", LengthA: 4, HasA: true, TypeA: "number", B: "17.5", LengthB: 4, HasB: true, TypeB: "string"},
+			"turn 0, body:$.a: expected number, 4 bytes #HASH, came string, 4 bytes #HASH\n",
+		},
+		{
+			"a byte of many",
+			difference.Difference{Kind: difference.Value, Path: "body", At: "body", A: "b", LengthA: 1000, HasA: true, B: "c", LengthB: 1000, HasB: true, From: 700, Offset: 700},
+			"turn 0, body, from byte 700 on: expected text, 1000 bytes #HASH, came text, 1000 bytes #HASH\n",
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			results := &verdict.Results{Findings: []verdict.Finding{{
+				Protocol: "http1", Class: "GET /", Kind: row.of.Kind, Path: row.of.Path, Turns: 1, Connections: 1,
+				Examples: []verdict.Example{{Difference: row.of}},
+			}}}
+			compared := &verdict.Compared{Results: results}
+			judgment, limits := compared.Judge(verdict.DefaultLimits(), nil)
+			r := New(Input{Playbook: &playbook.Playbook{}, Compared: compared, Judgment: judgment, Limits: limits})
+			var text bytes.Buffer
+			require.NoError(t, r.Text(&text, false))
+			require.Contains(t, hashes.ReplaceAllString(text.String(), "${1}HASH"), row.want)
+		})
+	}
+}
+
 // TestPage has hostile values, which must stay text, and wants a page that loads nothing.
 func TestPage(t *testing.T) {
 	var page bytes.Buffer

@@ -91,6 +91,9 @@ func (f *Finding) text(b *strings.Builder, word string) {
 		if e.At != "" {
 			fmt.Fprintf(b, ", %s", e.At)
 		}
+		if e.Offset > 0 {
+			fmt.Fprintf(b, ", from byte %d on", e.Offset)
+		}
 		if e.Expected != nil || e.Came != nil {
 			fmt.Fprintf(b, ": expected %v, came %v", e.Expected, e.Came)
 		}
