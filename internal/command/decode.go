@@ -181,6 +181,9 @@ func decode(cmd *cobra.Command, flags *decodeFlags, filter capture.Filter, names
 	if err != nil {
 		return err
 	}
+	if err := checkOutput(flags.out, names, cmd.InOrStdin()); err != nil {
+		return err
+	}
 	writer, err := newWriter(stdout, flags)
 	if err != nil {
 		return err
@@ -338,27 +341,6 @@ func newBinaryWriter(stdout io.Writer, flags *decodeFlags) (capture.Writer, erro
 		return nil, err
 	}
 	return open(file, file.Close), nil
-}
-
-// createFile creates a file for what was recorded, which nobody else may read. force replaces one that there is.
-func createFile(name string, force bool) (*os.File, error) {
-	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	file, err := os.OpenFile(name, mode, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%w; name another one, or replace it with --force", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-		if err := file.Chmod(0o600); err != nil { // of the file that there was
-			return nil, errors.Join(err, file.Close())
-		}
-	}
-	return file, nil
 }
 
 func newProgressBar(stderr io.Writer, name string, total int64) *progressbar.ProgressBar {

@@ -107,10 +107,6 @@ func (f *inspectFlags) check() (capture.Filter, error) {
 // inspectInputs reads the inputs called names and says what is in them.
 func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filter, names []string) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	names, err := expandFolders(names)
-	if err != nil {
-		return err
-	}
 	title := titleOf(names)
 	files, err := expandFolders(names)
 	if err != nil {
@@ -118,6 +114,9 @@ func inspectInputs(cmd *cobra.Command, flags *inspectFlags, filter capture.Filte
 	}
 	total, err := regularBytes(files)
 	if err != nil {
+		return err
+	}
+	if err := checkOutput(flags.html, files, cmd.InOrStdin()); err != nil {
 		return err
 	}
 	page, err := createPage(flags)
