@@ -54,10 +54,6 @@ func play(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, names []stri
 	if err := plan.play.Check(book); err != nil {
 		return usageError{err}
 	}
-	stop := context.AfterFunc(ctx, func() {
-		fmt.Fprintf(stderr, "\nl4dump: stopping; connections may continue for %s, another interrupt ends them\n", plan.play.Drain)
-	})
-	defer stop()
 	if !flags.noCompare {
 		return compare(cmd, flags, plan, book, place, names)
 	}
@@ -91,7 +87,15 @@ func playOnce(ctx context.Context, stderr io.Writer, book *playbook.Playbook, pl
 		connections = len(pass.Only)
 	}
 	hide := showProgress(stderr, player, connections*options.Copies, pass.Name)
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
+		fmt.Fprintf(stderr, "\nl4dump: stopping; connections may continue for %s, another interrupt ends them\n", options.Drain)
+	})
 	err := player.Run(ctx)
+	if !stop() {
+		<-told // nothing else writes to stderr meanwhile
+	}
 	hide()
 	stats := player.Stats()
 	return replay.NewReport(pass.Targets[len(pass.Targets)-1].Name, book.Plan(), options.Pace, &stats, err), err
