@@ -65,7 +65,7 @@ func parseAddress(text string) (a Address, ok bool) {
 	}
 	head, tail, compressed := strings.Cut(text, "::")
 	n, ok := parseGroups(a[:], head)
-	if !ok {
+	if !ok || compressed && strings.IndexByte(head, '.') >= 0 { // an IPv4 address ends one
 		return Address{}, false
 	}
 	if !compressed {
