@@ -283,12 +283,12 @@ func TestReplayApplicationCuts(t *testing.T) {
 	}
 }
 
-// TestReplayApplicationSlower has a version that takes half as long again to answer, and one that does not.
+// TestReplayApplicationSlower has a version that takes half as long again to answer, and one that does not. It runs alone:
+// on a machine that is busy with something else, what differs by half may be chance, and is then said to be the same.
 func TestReplayApplicationSlower(t *testing.T) {
-	t.Parallel()
 	log := recordTraffic(t, subjects(t)[0], startApplication(t, ""), appConnections, func(address string) { useApplication(t, address) })
 	slow := startApplication(t, "slow")
-	for range rounds() {
+	for range min(rounds(), 6) {
 		replay(t, log, "--margin", "20", "--baseline", slow, "--target", startApplication(t, "slow, too")).requireSame(t, appConnections)
 		r := replay(t, log, "--margin", "20", "--baseline", slow, "--target", startApplication(t, "slower by half"))
 		require.Equal(t, "slower", r.Outcome, "%v", r.Reasons)
