@@ -98,23 +98,8 @@ func (c *conversation) end(e *replay.End, further bool) {
 		}
 	case replay.Finished:
 		ends.played.Add(1)
-		if want := c.closedBy(); want != "" && e.By != "" && want != e.By && !halfCloses(c.of.Script) {
+		if want := c.closedBy(e.By); want != "" && e.By != "" && want != e.By {
 			c.tell(next, c.last, ending(want, e.By))
-		}
-	}
-}
-
-// halfCloses reports whether the client ends its stream before it closes. The service then ends its own, and which of
-// them closes first is chance.
-func halfCloses(script *playbook.Script) bool {
-	steps := script.Steps()
-	for {
-		step, err := steps.Next()
-		if err != nil {
-			return false
-		}
-		if step.Kind == playbook.HalfClose {
-			return true
 		}
 	}
 }
@@ -127,10 +112,13 @@ func (c *conversation) baselineIs(hows ...replay.How) bool {
 	return slices.Contains(hows, c.closed[0].How)
 }
 
-// closedBy is who is expected to close: as the baseline did, or as was recorded; empty if that is not known.
-func (c *conversation) closedBy() string {
-	if c.collector.options.Baseline {
-		return c.closed[0].By
+// closedBy is who is expected to close first: as the baseline did, or as was recorded; empty if that is not known. It is
+// chance if the client ends its stream before it closes: the service then ends its own. The steps are read only if it may
+// be another than came.
+func (c *conversation) closedBy(came string) string {
+	baseline := c.collector.options.Baseline
+	if baseline && c.closed[0].By == came || !baseline && came == capture.Upstream.String() {
+		return came
 	}
 	last := playbook.Step{}
 	for steps := c.of.Script.Steps(); ; {
@@ -138,11 +126,17 @@ func (c *conversation) closedBy() string {
 		if err != nil {
 			break
 		}
+		if step.Kind == playbook.HalfClose {
+			return ""
+		}
 		last = step
 	}
-	// If the client closed first, its service may have been about to: only that it closed after the service is certain.
-	if last.Kind == playbook.Close && last.Gate.End {
+	switch {
+	case baseline:
+		return c.closed[0].By
+	case last.Kind == playbook.Close && last.Gate.End:
 		return capture.Upstream.String()
+	default: // if the client closed first, its service may have been about to
+		return ""
 	}
-	return ""
 }

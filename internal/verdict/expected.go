@@ -123,14 +123,14 @@ func long(a, b *answer) []difference.Difference {
 	return []difference.Difference{d}
 }
 
-// messages cuts the bytes of an answer into messages. request is what they answer, or as much as tells how they are
-// framed.
-func messages(p protocol.Protocol, class string, request, bytes []byte) ([]*protocol.Message, error) {
+// messages cuts the bytes of an answer into messages. request returns what they answer, or as much as tells how they are
+// framed; it is asked only if they are not one message.
+func messages(p protocol.Protocol, class string, request func() []byte, bytes []byte) ([]*protocol.Message, error) {
 	if whole, err := p.Fields(capture.Upstream, class, bytes); err == nil {
 		return []*protocol.Message{whole}, nil
 	}
 	cutter := protocol.NewCutter(p.NewFramer())
-	if err := cutter.Cut(capture.Downstream, request, false, func(protocol.Piece, []byte) {}); err != nil {
+	if err := cutter.Cut(capture.Downstream, request(), false, func(protocol.Piece, []byte) {}); err != nil {
 		return nil, err
 	}
 	var found []*protocol.Message

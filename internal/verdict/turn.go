@@ -1,6 +1,8 @@
 package verdict
 
 import (
+	"sync"
+
 	"l4dump/internal/capture"
 	"l4dump/internal/playbook"
 	"l4dump/internal/protocol"
@@ -20,19 +22,21 @@ func differences(p protocol.Protocol, script *playbook.Script, t *playbook.Turn,
 	case p == nil:
 		return difference.Bytes(a.bytes, b.bytes), nil
 	}
-	request := t.Request
-	request.To = min(request.To, request.From+maxRequest)
-	asked, err := script.ReadSpans(nil, capture.Downstream, request)
-	if err != nil {
-		return nil, err
-	}
-	x, err := messages(p, t.Class, asked, []byte(a.bytes))
-	if err != nil {
+	var unread error // of the playbook
+	request := sync.OnceValue(func() []byte {
+		span := t.Request
+		span.To = min(span.To, span.From+maxRequest)
+		var asked []byte
+		asked, unread = script.ReadSpans(nil, capture.Downstream, span)
+		return asked
+	})
+	x, errX := messages(p, t.Class, request, []byte(a.bytes))
+	y, errY := messages(p, t.Class, request, []byte(b.bytes))
+	switch {
+	case unread != nil:
+		return nil, unread
+	case errX != nil || errY != nil:
 		return difference.Bytes(a.bytes, b.bytes), nil //nolint:nilerr // its inside is not known: it has bytes
-	}
-	y, err := messages(p, t.Class, asked, []byte(b.bytes))
-	if err != nil {
-		return difference.Bytes(a.bytes, b.bytes), nil //nolint:nilerr // as above
 	}
 	return inTurn(x, y), nil
 }
