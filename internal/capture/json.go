@@ -13,15 +13,15 @@ import (
 type JSONWriter struct{ output }
 
 // NewJSONWriter returns a Writer to w.
-func NewJSONWriter(w io.Writer) *JSONWriter { return &JSONWriter{output{w: w}} }
+func NewJSONWriter(w io.Writer) *JSONWriter { return &JSONWriter{newOutput(w)} }
 
 // Begin implements Sink.
 func (j *JSONWriter) Begin(*Connection) Consumer { return j }
 
 // Event implements Consumer.
 func (j *JSONWriter) Event(e *Event, _ Place) error {
-	j.buf = appendJSON(j.buf, e)
-	return j.wrote()
+	j.Buf = appendJSON(j.Buf, e)
+	return j.Wrote()
 }
 
 // appendJSON appends e and a line break. Allocation-free for data if dst has room.

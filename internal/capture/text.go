@@ -17,7 +17,7 @@ type TextWriter struct {
 
 // NewTextWriter returns a Writer to w. color tells the directions apart on a terminal.
 func NewTextWriter(w io.Writer, color bool) *TextWriter {
-	return &TextWriter{output: output{w: w}, paint: paint{color: color}}
+	return &TextWriter{output: newOutput(w), paint: paint{color: color}}
 }
 
 // Mark shows marked bytes in color, if there are colors.
@@ -32,27 +32,27 @@ func (t *TextWriter) Event(e *Event, _ Place) error {
 	if e.Kind == KindData || e.Kind == KindEnd {
 		color = colorOf(e.Direction)
 	}
-	t.buf = t.paint.begin(t.buf, color)
-	t.buf = appendHeadline(t.buf, e)
-	t.buf = append(t.paint.end(t.buf), '\n')
+	t.Buf = t.paint.begin(t.Buf, color)
+	t.Buf = appendHeadline(t.Buf, e)
+	t.Buf = append(t.paint.end(t.Buf), '\n')
 	if e.Kind == KindData {
-		t.buf = appendRows(t.buf, e.Offset, e.Payload, t.paint.marksOf(e.Conn).from(e.Direction, e.Offset))
+		t.Buf = appendRows(t.Buf, e.Offset, e.Payload, t.paint.marksOf(e.Conn).from(e.Direction, e.Offset))
 	}
-	return t.wrote()
+	return t.Wrote()
 }
 
 // WriteLayotto writes a line in Layotto's format.
 func (t *TextWriter) WriteLayotto(window record.UUID, port uint16, payload []byte) error {
-	t.buf = t.paint.begin(t.buf, colorConnection)
-	t.buf = append(t.buf, "layotto window "...)
-	t.buf = window.Append(t.buf)
-	t.buf = append(t.buf, " port "...)
-	t.buf = strconv.AppendUint(t.buf, uint64(port), 10)
-	t.buf = append(t.buf, ", "...)
-	t.buf = appendCount(t.buf, uint64(len(payload)))
-	t.buf = append(t.paint.end(t.buf), '\n')
-	t.buf = appendRows(t.buf, 0, payload, nil)
-	return t.wrote()
+	t.Buf = t.paint.begin(t.Buf, colorConnection)
+	t.Buf = append(t.Buf, "layotto window "...)
+	t.Buf = window.Append(t.Buf)
+	t.Buf = append(t.Buf, " port "...)
+	t.Buf = strconv.AppendUint(t.Buf, uint64(port), 10)
+	t.Buf = append(t.Buf, ", "...)
+	t.Buf = appendCount(t.Buf, uint64(len(payload)))
+	t.Buf = append(t.paint.end(t.Buf), '\n')
+	t.Buf = appendRows(t.Buf, 0, payload, nil)
+	return t.Wrote()
 }
 
 func appendHeadline(dst []byte, e *Event) []byte {

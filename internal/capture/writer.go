@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"fmt"
 	"io"
 	"time"
 )
@@ -13,37 +12,12 @@ type Writer interface {
 	Close() error
 }
 
-// output buffers what a Writer appends.
-type output struct {
-	w   io.Writer
-	buf []byte
-}
+// output is the Output of a Writer that is its own Consumer.
+type output struct{ Output }
 
 const outputBytes = 64 << 10
 
-// wrote writes the buffer if it is full.
-func (o *output) wrote() error {
-	if len(o.buf) < outputBytes {
-		return nil
-	}
-	return o.Flush()
-}
-
-// Flush writes what is buffered.
-func (o *output) Flush() error {
-	if len(o.buf) == 0 {
-		return nil
-	}
-	_, err := o.w.Write(o.buf)
-	o.buf = o.buf[:0]
-	if err != nil {
-		return fmt.Errorf("write records: %w", err)
-	}
-	return nil
-}
-
-// Close flushes.
-func (o *output) Close() error { return o.Flush() }
+func newOutput(w io.Writer) output { return output{NewOutput(w, outputBytes, "records", nil)} }
 
 // appendTime appends nanoseconds since the Unix epoch as RFC 3339 in UTC, always with nine digits after the point.
 func appendTime(dst []byte, ns int64) []byte {

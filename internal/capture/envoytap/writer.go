@@ -1,7 +1,6 @@
 package envoytap
 
 import (
-	"fmt"
 	"io"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -15,9 +14,7 @@ const outputBytes = 256 << 10
 // Writer is a capture.Writer of one file of length-delimited messages TraceWrapper, each a segment of a connection's
 // streamed trace. Its memory grows with the connections that are open, not with what they carry.
 type Writer struct {
-	w       io.Writer
-	close   func() error
-	buf     []byte
+	capture.Output
 	message []byte
 	record  []byte
 	traces  uint64 // that have begun
@@ -25,7 +22,7 @@ type Writer struct {
 
 // NewWriter returns a Writer to w. Close calls closeOutput, if it is not nil.
 func NewWriter(w io.Writer, closeOutput func() error) *Writer {
-	return &Writer{w: w, close: closeOutput}
+	return &Writer{Output: capture.NewOutput(w, outputBytes, "traces", closeOutput)}
 }
 
 // Begin implements capture.Sink.
@@ -34,43 +31,16 @@ func (w *Writer) Begin(c *capture.Connection) capture.Consumer {
 	return &traced{w: w, info: c, id: w.traces}
 }
 
-// Flush writes what is buffered.
-func (w *Writer) Flush() error {
-	if len(w.buf) == 0 {
-		return nil
-	}
-	_, err := w.w.Write(w.buf)
-	w.buf = w.buf[:0]
-	if err != nil {
-		return fmt.Errorf("write traces: %w", err)
-	}
-	return nil
-}
-
-// Close flushes.
-func (w *Writer) Close() error {
-	err := w.Flush()
-	if w.close != nil {
-		if closeErr := w.close(); err == nil && closeErr != nil {
-			err = fmt.Errorf("write traces: %w", closeErr)
-		}
-	}
-	return err
-}
-
 // write appends a segment, whose fields besides the number of its trace stand in piece.
 func (w *Writer) write(id uint64, piece []byte) error {
 	size := protowire.SizeTag(fieldTraceID) + protowire.SizeVarint(id) + len(piece)
 	whole := protowire.SizeTag(fieldSocketStreamed) + protowire.SizeBytes(size)
-	b := protowire.AppendVarint(w.buf, uint64(whole))
+	b := protowire.AppendVarint(w.Buf, uint64(whole))
 	b = protowire.AppendTag(b, fieldSocketStreamed, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
 	b = appendVarint(b, fieldTraceID, id)
-	w.buf = append(b, piece...)
-	if len(w.buf) < outputBytes {
-		return nil
-	}
-	return w.Flush()
+	w.Buf = append(b, piece...)
+	return w.Wrote()
 }
 
 func appendVarint(b []byte, number protowire.Number, n uint64) []byte {

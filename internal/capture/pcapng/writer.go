@@ -1,7 +1,6 @@
 package pcapng
 
 import (
-	"fmt"
 	"io"
 	"net/netip"
 
@@ -14,9 +13,7 @@ const outputBytes = 256 << 10
 // Writer is a capture.Writer of one pcapng file. Its memory grows with the connections that are open, not with what
 // they carry.
 type Writer struct {
-	w      io.Writer
-	close  func() error
-	buf    []byte
+	capture.Output
 	live   map[endpoints]struct{} // of the connections that are open
 	madeUp uint32                 // clients whose address is made up
 	record []byte
@@ -27,40 +24,18 @@ type endpoints struct{ client, server netip.AddrPort }
 
 // NewWriter returns a Writer to w. Close calls closeOutput, if it is not nil.
 func NewWriter(w io.Writer, closeOutput func() error) *Writer {
-	return &Writer{w: w, close: closeOutput, buf: appendHead(nil), live: map[endpoints]struct{}{}}
+	output := capture.NewOutput(w, outputBytes, "packets", closeOutput)
+	output.Buf = appendHead(nil)
+	return &Writer{Output: output, live: map[endpoints]struct{}{}}
 }
 
 // Begin implements capture.Sink.
 func (w *Writer) Begin(c *capture.Connection) capture.Consumer { return &flow{w: w, info: c} }
 
-// Flush writes what is buffered.
-func (w *Writer) Flush() error {
-	if len(w.buf) == 0 {
-		return nil
-	}
-	_, err := w.w.Write(w.buf)
-	w.buf = w.buf[:0]
-	if err != nil {
-		return fmt.Errorf("write packets: %w", err)
-	}
-	return nil
-}
-
-// Close flushes.
-func (w *Writer) Close() error {
-	err := w.Flush()
-	if w.close != nil {
-		if closeErr := w.close(); err == nil && closeErr != nil {
-			err = fmt.Errorf("write packets: %w", closeErr)
-		}
-	}
-	return err
-}
-
 // write appends a packet. record is what l4dump's option holds; time is in nanoseconds since the Unix epoch.
 func (w *Writer) write(s *segment, time int64, record []byte, comments []string) error {
-	start := len(w.buf)
-	b := beginBlock(w.buf, blockPacket)
+	start := len(w.Buf)
+	b := beginBlock(w.Buf, blockPacket)
 	b = le.AppendUint32(b, 0) // interface
 	ns := uint64(max(0, time))
 	b = le.AppendUint32(b, uint32(ns>>32))
@@ -85,9 +60,6 @@ func (w *Writer) write(s *segment, time int64, record []byte, comments []string)
 		b = append(b, ownFiller...)
 	}
 	b = appendOptionsEnd(endOption(b, option, optCustomString))
-	w.buf = endBlock(b, start)
-	if len(w.buf) < outputBytes {
-		return nil
-	}
-	return w.Flush()
+	w.Buf = endBlock(b, start)
+	return w.Wrote()
 }
