@@ -44,8 +44,11 @@ func (l loss) String() string {
 	return fmt.Sprintf("%d lines (%d bytes) of the log were left out, since they came faster than they were read", l.lines, l.bytes)
 }
 
-func newQueue(out io.Writer) *queue {
-	q := &queue{out: out, done: make(chan struct{})}
+func newQueue(out io.Writer) *queue { return newQueueThrough(out, out) }
+
+// newQueueThrough returns a queue to out, to which through passes on what it is given.
+func newQueueThrough(through, out io.Writer) *queue {
+	q := &queue{out: through, done: make(chan struct{})}
 	if isRegularFile(out) {
 		close(q.done)
 		return q

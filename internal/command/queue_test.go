@@ -94,18 +94,29 @@ func TestQueueOutlivesItsOutput(t *testing.T) {
 
 // TestQueueToAFile writes more to a file than a queue holds, faster than a disk may take it: nothing is left out.
 func TestQueueToAFile(t *testing.T) {
-	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	require.NoError(t, err)
-	defer file.Close()
-	q := newQueue(file)
-	line := []byte("a line\n")
-	const lines = 8 * queueWrites
-	for range lines {
-		_, err := q.Write(line)
-		require.NoError(t, err)
+	for _, row := range []struct {
+		name string
+		log  func(io.Writer) *queue
+	}{
+		{"a queue", newQueue},
+		{"the log of run", (&runFlags{sidecar: "127.0.0.1:9911"}).newLog},
+		{"the log of run without a sidecar", new(runFlags).newLog},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+			require.NoError(t, err)
+			defer file.Close()
+			q := row.log(file)
+			line := []byte("a line\n")
+			const lines = 8 * queueWrites
+			for range lines {
+				_, err := q.Write(line)
+				require.NoError(t, err)
+			}
+			require.NoError(t, q.close())
+			text, err := os.ReadFile(file.Name())
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(bytes.Repeat(line, lines), text), "%d bytes", len(text))
+		})
 	}
-	require.NoError(t, q.close())
-	text, err := os.ReadFile(file.Name())
-	require.NoError(t, err)
-	require.True(t, bytes.Equal(bytes.Repeat(line, lines), text), "%d bytes", len(text))
 }

@@ -125,11 +125,7 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 	if err := refusePlugin(f.config); err != nil {
 		return err
 	}
-	out := cmd.ErrOrStderr()
-	if f.sidecar == "" {
-		out = &sidecarHint{next: out, address: clusterAddresses(f.config)}
-	}
-	stderr := newQueue(out)
+	stderr := f.newLog(cmd.ErrOrStderr())
 	defer func() {
 		if err := stderr.close(); err != nil && !errors.Is(err, errNotRead) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "l4dump: %v\n", err)
@@ -175,6 +171,14 @@ func (f *runFlags) run(cmd *cobra.Command, level host.LogLevel) error {
 		counted, err = f.runEmbedded(cmd.Context(), log, notices, level, interrupts)
 	}
 	return err
+}
+
+// newLog returns the log to out.
+func (f *runFlags) newLog(out io.Writer) *queue {
+	if f.sidecar != "" {
+		return newQueue(out)
+	}
+	return newQueueThrough(&sidecarHint{next: out, address: clusterAddresses(f.config)}, out)
 }
 
 // notices returns where the addresses of the listeners and the like are said: stderr, and stdout too if only that is a

@@ -51,7 +51,10 @@ func (h *sidecarHint) Write(text []byte) (int, error) {
 	if h.said {
 		return h.next.Write(text)
 	}
-	lines := slices.Concat(h.partial, text)
+	lines := text
+	if len(h.partial) > 0 {
+		lines = slices.Concat(h.partial, text)
+	}
 	match := unanswered.FindSubmatchIndex(lines)
 	if match == nil {
 		h.partial = append(h.partial[:0], lines[bytes.LastIndexByte(lines, '\n')+1:]...)
