@@ -198,8 +198,14 @@ func (r *Results) leastOf(again *Results) {
 // is the baseline against itself; nil: there is none, and nothing to compare how often with.
 func (r *Results) doubt(checked *Results) {
 	var uncertain []*Finding
+	times := map[findingKey]uint64{} // in how many connections the baseline has a finding, too
+	if checked != nil {
+		for i := range checked.Findings {
+			times[checked.Findings[i].key()] = checked.Findings[i].Connections
+		}
+	}
 	for i := range r.Findings {
-		if f := &r.Findings[i]; f.Seen < f.Reruns || checked.times(f) > 0 {
+		if f := &r.Findings[i]; f.Seen < f.Reruns || times[f.key()] > 0 {
 			uncertain = append(uncertain, f)
 		}
 	}
@@ -211,7 +217,7 @@ func (r *Results) doubt(checked *Results) {
 		case f.breaks():
 			chances[i] = breakChance(uncertain, checked, r)
 		default:
-			chances[i] = chance(checked.times(f), checked.connections(f), f.Connections, r.connections(f))
+			chances[i] = chance(times[f.key()], checked.connections(f), f.Connections, r.connections(f))
 		}
 	}
 	for i, significant := range falseDiscovery(chances, maxFalse) {
@@ -248,25 +254,10 @@ func chance(a, n, b, m uint64) float64 {
 	return fisher(int(a), int(max(a, n)), int(b), int(max(b, m)))
 }
 
-// times returns in how many connections a finding is; r may be nil.
-func (r *Results) times(f *Finding) uint64 {
-	if r == nil {
-		return 0
-	}
-	for i := range r.Findings {
-		if r.Findings[i].key() == f.key() {
-			return r.Findings[i].Connections
-		}
-	}
-	return 0
-}
-
 // connections returns how many connections have turns of the finding's class.
 func (r *Results) connections(f *Finding) uint64 {
-	for i := range r.Classes {
-		if r.Classes[i].Protocol == f.Protocol && r.Classes[i].Class == f.Class {
-			return r.Classes[i].Connections
-		}
+	if class := r.Class(f.Protocol, f.Class); class != nil {
+		return class.Connections
 	}
 	return 0
 }

@@ -53,3 +53,13 @@ func (c *Collector) Results() *Results {
 	}
 	return r
 }
+
+// Class returns what is known of a class; nil if it has no turns.
+func (r *Results) Class(protocol, class string) *Class {
+	for i := range r.Classes {
+		if r.Classes[i].Protocol == protocol && r.Classes[i].Class == class {
+			return &r.Classes[i]
+		}
+	}
+	return nil
+}

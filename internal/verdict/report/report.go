@@ -151,10 +151,10 @@ func New(in Input) *Report {
 		r.Run = hideQuoted(r.Run)
 	}
 	for i := range in.Compared.Findings {
-		r.Findings = append(r.Findings, finding(&in.Compared.Findings[i], in.Compared.Classes, hide, in.Again))
+		r.Findings = append(r.Findings, finding(&in.Compared.Findings[i], in.Compared.Results, hide, in.Again))
 	}
 	for i := range in.Compared.Alarms {
-		r.Alarms = append(r.Alarms, finding(&in.Compared.Alarms[i], in.Compared.Classes, hide, nil))
+		r.Alarms = append(r.Alarms, finding(&in.Compared.Alarms[i], in.Compared.Results, hide, nil))
 	}
 	for i := range in.Compared.Latencies {
 		r.Latencies = append(r.Latencies, latency(&in.Compared.Latencies[i], in.Limits))
@@ -171,15 +171,13 @@ func New(in Input) *Report {
 	return r
 }
 
-func finding(of *verdict.Finding, classes []verdict.Class, hide *hider, again func(string) string) Finding {
+func finding(of *verdict.Finding, in *verdict.Results, hide *hider, again func(string) string) Finding {
 	f := Finding{
 		Protocol: of.Protocol, Class: printable(of.Class), Kind: of.Kind, Path: printable(of.Path), Turns: of.Turns,
 		Connections: of.Connections, Reruns: of.Reruns, Seen: of.Seen, Doubtful: of.Doubtful, Examples: []Example{},
 	}
-	for i := range classes {
-		if classes[i].Protocol == of.Protocol && classes[i].Class == of.Class {
-			f.OfTurns = classes[i].Selected
-		}
+	if class := in.Class(of.Protocol, of.Class); class != nil {
+		f.OfTurns = class.Selected
 	}
 	for i := range of.Examples {
 		e := &of.Examples[i]
