@@ -160,3 +160,30 @@ func Brief(list []Message) (lines []string) {
 	}
 	return lines
 }
+
+// NoAllocations wants no allocation for messages like some before, cut into chunks of a size, and more than least pieces of
+// question and answer.
+func NoAllocations(t *testing.T, create func() protocol.Framer, question, answer []byte, chunk, least int) {
+	t.Helper()
+	c := protocol.NewCutter(create())
+	pieces, size := 0, 0
+	emit := func(_ protocol.Piece, b []byte) {
+		pieces++
+		size += len(b)
+	}
+	pass := func() {
+		for d, b := range [][]byte{question, answer} {
+			for len(b) > 0 {
+				n := min(len(b), chunk)
+				require.NoError(t, c.Cut(capture.Direction(d), b[:n], false, emit))
+				b = b[n:]
+			}
+		}
+	}
+	pass()
+	pieces, size = 0, 0
+	const runs = 10
+	require.Zero(t, testing.AllocsPerRun(runs, pass))
+	require.Equal(t, (runs+1)*(len(question)+len(answer)), size)
+	require.Greater(t, pieces, (runs+1)*least)
+}

@@ -259,26 +259,7 @@ func TestAllocations(t *testing.T) {
 	question := []byte(get("/v1/users/17") + "POST /v1/users HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + "0\r\nA: b\r\n\r\n")
 	answer := []byte("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nDate: today\r\n\r\n" + strings.Repeat("y", 100000) +
 		"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + "0\r\n\r\n")
-	c := protocol.NewCutter(create())
-	pieces, size := 0, 0
-	emit := func(p protocol.Piece, b []byte) {
-		pieces++
-		size += len(b)
-	}
-	pass := func() {
-		for d, b := range [][]byte{question, answer} {
-			for len(b) > 0 {
-				n := min(len(b), 3000)
-				require.NoError(t, c.Cut(capture.Direction(d), b[:n], false, emit))
-				b = b[n:]
-			}
-		}
-	}
-	pass()
-	pieces, size = 0, 0
-	require.Zero(t, testing.AllocsPerRun(10, pass))
-	require.Equal(t, 11*(len(question)+len(answer)), size)
-	require.Greater(t, pieces, 11*100)
+	framertest.NoAllocations(t, create, question, answer, 3000, 100)
 }
 
 // FuzzFramer cuts any bytes, and holds messages against net/http: what it takes too must end where it ends here.

@@ -292,26 +292,7 @@ func TestDepthLimit(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	question := []byte(send("GET", "k") + send("client", "info") + send("SET", "k", strings.Repeat("x", 20000)) + send("XREAD", "BLOCK", "5", "STREAMS", "a", "0"))
 	answer := []byte("$20000\r\n" + strings.Repeat("x", 20000) + "\r\n-WRONGTYPE a\r\n+OK\r\n*2\r\n%1\r\n+a\r\n:1\r\n~1\r\n_\r\n>1\r\n+a\r\n")
-	c := protocol.NewCutter(create())
-	pieces, size := 0, 0
-	emit := func(p protocol.Piece, b []byte) {
-		pieces++
-		size += len(b)
-	}
-	pass := func() {
-		for d, b := range [][]byte{question, answer} {
-			for len(b) > 0 {
-				n := min(len(b), 1000)
-				require.NoError(t, c.Cut(capture.Direction(d), b[:n], false, emit))
-				b = b[n:]
-			}
-		}
-	}
-	pass()
-	pieces, size = 0, 0
-	require.Zero(t, testing.AllocsPerRun(10, pass))
-	require.Equal(t, 11*(len(question)+len(answer)), size)
-	require.Greater(t, pieces, 11*40)
+	framertest.NoAllocations(t, create, question, answer, 1000, 40)
 }
 
 // FuzzFramer cuts any bytes, and holds messages against redcon: what it takes too must end where it ends here.
