@@ -124,7 +124,7 @@ func compare(cmd *cobra.Command, flags *replayFlags, plan *replayPlan, book *pla
 		}
 		return err
 	}
-	files, err := flags.create()
+	files, err := flags.create(names, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (c *compareFlags) write(cmd *cobra.Command, files *outputs, r *report.Repor
 // outputs are the files of a run. They are made before it: a run whose report cannot be written is for nothing.
 type outputs struct{ junit, html, noise *os.File }
 
-func (c *compareFlags) create() (*outputs, error) {
+func (c *compareFlags) create(inputs []string, stdin io.Reader) (*outputs, error) {
 	var o outputs
 	for _, file := range []struct {
 		path string
@@ -279,11 +279,16 @@ func (c *compareFlags) create() (*outputs, error) {
 		if file.path == "" {
 			continue
 		}
-		created, err := createFile(file.path, c.force)
+		var err error
+		if c.force { // else what exists stays
+			err = checkOutput(file.path, inputs, stdin)
+		}
+		if err == nil {
+			*file.to, err = createFile(file.path, c.force)
+		}
 		if err != nil {
 			return nil, errors.Join(err, o.close())
 		}
-		*file.to = created
 	}
 	return &o, nil
 }
